@@ -1,0 +1,15 @@
+/* What artifacts, caches and their scopes may be called. Pure. */
+#pragma once
+
+#include <stdbool.h>
+
+/* NULL when it is a name as GitHub allows it (@actions/artifact: none of \ / " : < > | * ? CR LF), at most
+ * STORE_MAX_NAME bytes of UTF-8 without control characters, and neither "." nor ".."; else what is wrong with it, as
+ * the end of a sentence that begins with the name: "contains '/'". */
+const char *artifact_name_problem(const char *name);
+/* The same for a cache's key or restore key (@actions/cache: no commas, at most STORE_MAX_KEY). */
+const char *cache_key_problem(const char *key);
+/* The scope of a cache: a full ref name, or "" (a run of no branch). */
+bool cache_scope_is_valid(const char *scope);
+/* 64 lower-case hexadecimal digits. */
+bool digest_is_valid(const char *hex);

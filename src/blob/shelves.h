@@ -1,0 +1,53 @@
+/* The shelves of a STATE (docs/store-format.md): made for a run, listed, bounded over all, removed. For devdep-cli
+ * (later devdep-runner), which hands them to devdep-store.
+ *
+ * The folders above the shelves are the caller's alone, so that nobody below can change what a path leads to. A shelf
+ * belongs to `uid`, or to the caller when that is (uid_t)-1; one that belongs to somebody else was made for another
+ * place and is made anew. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "blob/store.h"
+
+struct err;
+
+#define SHELF_ID_SIZE 33 /* of a repository, with its NUL */
+
+/* The run's artifacts: the path of a shelf, malloc'd. */
+int shelf_make_artifacts(const char *state, const char *run, uid_t uid, char **ret, struct err *e);
+/* The caches of a repository, named by an absolute path. While *ret_lock is open nobody removes the shelf. */
+int shelf_make_caches(const char *state, const char *repository, uid_t uid, char **ret, int *ret_lock, struct err *e);
+
+/* Open for looking and removing. STORE_E_MISSING. */
+int shelf_open_artifacts(const char *state, const char *run, struct store **ret, struct err *e);
+int shelf_open_caches(const char *state, const char *id, struct store **ret, struct err *e);
+int shelf_remove_artifacts(const char *state, const char *run, struct err *e); /* missing is success */
+/* Which repositories have caches, in order of their ids; *ret is malloc'd. */
+struct shelf_repository {
+        char id[SHELF_ID_SIZE];
+        char *path; /* "" when it cannot be read */
+};
+int shelf_repositories(const char *state, struct shelf_repository **ret, size_t *ret_n, struct err *e);
+void shelf_repositories_free(struct shelf_repository *v, size_t n);
+
+/* Hold the bounds over all shelves, and clean each. keep: is there such a run? `protected` is never touched (may be
+ * NULL): the run that is under way. Counts are of what was removed. */
+struct shelves_limits {
+        uint64_t all_artifacts, all_caches; /* bytes */
+        size_t max_repositories;
+};
+#define SHELVES_LIMITS                                                                                                 \
+        {                                                                                                              \
+                .all_artifacts = STORE_ALL_ARTIFACTS, .all_caches = STORE_ALL_CACHES,                                  \
+                .max_repositories = STORE_MAX_REPOSITORIES                                                             \
+        }
+struct shelves_pruned {
+        unsigned runs, caches, repositories;
+        uint64_t bytes;
+};
+int shelves_prune(const char *state, const struct shelves_limits *l, bool (*keep)(const char *run, void *user),
+                  void *user, const char *protected, struct shelves_pruned *ret, struct err *e);

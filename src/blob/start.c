@@ -1,0 +1,127 @@
+#include "blob/start.h"
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/num.h"
+#include "base/program.h"
+#include "base/str.h"
+#include "blob/limits.h"
+#include "loop/spawn.h"
+
+/* Where the jail shows things. */
+#define JAIL_ARTIFACTS "/artifacts"
+#define JAIL_CACHES "/caches"
+
+#define MAX_BINDS 16
+#define MAX_OPEN_FILES 64
+#define EXIT_GRACE_MS 5000 /* after the socket was closed: a commit is finished */
+
+static int build_argv(const struct store_start *s, struct strv *argv, struct err *e)
+{
+        const char *const fixed[] = {"devdep-store", "--artifacts", JAIL_ARTIFACTS, "--run", s->run, "--job", s->job};
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(fixed); i++)
+                r = strv_add(argv, fixed[i], e);
+        if (r == 0 && s->caches)
+                r = strv_add(argv, "--caches", e);
+        if (r == 0 && s->caches)
+                r = strv_add(argv, JAIL_CACHES, e);
+        for (size_t i = 0; r == 0 && s->caches && i < s->n_scopes; i++) {
+                r = strv_add(argv, "--scope", e);
+                if (r == 0)
+                        r = strv_add(argv, s->scopes[i], e);
+        }
+        return r;
+}
+
+static unsigned build_binds(const struct store_start *s, struct sandbox_bind *b)
+{
+        unsigned n = 0;
+        for (unsigned i = 0; i < sandbox_n_binds_libraries; i++)
+                b[n++] = sandbox_binds_libraries[i];
+        b[n++] = (struct sandbox_bind){.from = s->artifacts, .to = JAIL_ARTIFACTS, .writable = true};
+        if (s->caches)
+                b[n++] = (struct sandbox_bind){.from = s->caches, .to = JAIL_CACHES, .writable = true};
+        return n;
+}
+
+static int start_jailed(const struct store_start *s, const char *program, int socket, struct store_process *p,
+                        struct err *e)
+{
+        static const struct sandbox_limit limits[] = {
+                {RLIMIT_FSIZE, MAX(ARTIFACT_MAX_BYTES, CACHE_MAX_BYTES)},
+                {RLIMIT_NOFILE, MAX_OPEN_FILES},
+        };
+        static char *const env[] = {NULL};
+        AUTO(strv_done) struct strv argv = STRV_INIT;
+        struct sandbox_bind binds[MAX_BINDS];
+        struct sandbox jail = SANDBOX_INIT;
+        int r = build_argv(s, &argv, e);
+        if (r < 0)
+                return r;
+        jail.name = "store";
+        jail.uid = s->uid;
+        jail.gid = s->gid;
+        jail.binds = binds;
+        jail.n_binds = build_binds(s, binds);
+        jail.limits = limits;
+        jail.n_limits = ARRAY_SIZE(limits);
+        jail.filter = SANDBOX_FILTER_STORE_START;
+        const struct spawn_fd fds[] = {{socket, 3}, {s->log_fd, 2}};
+        const struct sandbox_exec exec = {.path = program,
+                                          .argv = argv.v,
+                                          .envp = env,
+                                          .fds = fds,
+                                          .n_fds = s->log_fd < 0 ? 1 : 2,
+                                          .enter = s->enter,
+                                          .n_enter = s->n_enter,
+                                          .die_with_parent = true};
+        return sandbox_spawn(&jail, &exec, &p->pid, &p->pidfd, &p->report, e);
+}
+
+int store_start(const struct store_start *s, struct store_process *ret, struct err *e)
+{
+        AUTO(store_process_done) struct store_process p = STORE_PROCESS_INIT;
+        AUTO(auto_free) char *program = s->program ? str_dup(s->program) : NULL;
+        AUTO(auto_close) int theirs = -1;
+        int pair[2], r = 0;
+        *ret = (struct store_process)STORE_PROCESS_INIT;
+        if (!s->program)
+                r = program_path("devdep-store", &program, e);
+        else if (!program)
+                r = err_nomem(e);
+        if (r == 0)
+                r = fd_socketpair(SOCK_STREAM, pair, e);
+        if (r < 0)
+                return r;
+        p.socket_fd = pair[0];
+        theirs = pair[1];
+        r = start_jailed(s, program, theirs, &p, e);
+        if (r < 0)
+                return err_wrap(e, r, "start devdep-store");
+        *ret = p;
+        p = (struct store_process)STORE_PROCESS_INIT;
+        return 0;
+}
+
+void store_process_done(struct store_process *p)
+{
+        p->socket_fd = fd_close(p->socket_fd);
+        if (p->pid > 0)
+                p->status = sandbox_wait(p->pid, p->pidfd, EXIT_GRACE_MS);
+        p->pidfd = fd_close(p->pidfd);
+        p->pid = 0;
+}
+
+bool store_process_explain(const struct store_process *p, char *ret, size_t size)
+{
+        if (p->status <= 128 || p->status == 128 + 9)
+                return false;
+        sandbox_explain_exit("devdep-store", p->status, ret, size);
+        return true;
+}

@@ -1,0 +1,51 @@
+/* Starting devdep-store: for devdep-cli (later devdep-runner), which is trusted more than the process it starts.
+ *
+ * The starter makes the two folders, and starts devdep-store in a jail that shows these, writable and without leave to
+ * execute, and the system's libraries. What the job may reach is decided here: the folders and the scopes. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "sandbox/sandbox.h"
+
+struct err;
+
+#define STORE_MAX_PROCESSES 1u /* of the jail */
+
+struct store_start {
+        const char *artifacts;     /* folder of the run's artifacts (store_place_artifacts()) */
+        const char *caches;        /* folder of the repository's caches; NULL: no caches */
+        const char *const *scopes; /* of caches: the first is the one that is written */
+        size_t n_scopes;
+        const char *run, *job;
+        const char *program; /* path of devdep-store; NULL: beside the running program, else the libexec folder */
+        uid_t uid;           /* as root: the store's user (slot.h); an ordinary user: (uid_t)-1 */
+        gid_t gid;
+        const int *enter; /* entries of a control group (sandbox/cgroup.h) */
+        unsigned n_enter;
+        int log_fd; /* its standard error, for example a memfd; -1: none */
+};
+#define STORE_START_INIT                                                                                               \
+        {                                                                                                              \
+                .uid = (uid_t)-1, .gid = (gid_t)-1, .log_fd = -1                                                       \
+        }
+
+struct store_process {
+        int socket_fd; /* the client's end, close-on-exec: for devdep-job's descriptor 14, or store_client_new() */
+        int pidfd;     /* exits with 0 after the last copy of socket_fd was closed */
+        pid_t pid;
+        int status; /* set by store_process_done(): exit status, or 128 + signal (sandbox_explain_exit()) */
+        struct sandbox_report report;
+};
+#define STORE_PROCESS_INIT                                                                                             \
+        {                                                                                                              \
+                .socket_fd = -1, .pidfd = -1                                                                           \
+        }
+/* Failure to open the folders is not reported here but by the first answer. */
+int store_start(const struct store_start *s, struct store_process *ret, struct err *e);
+/* Kill what still runs and reap it. Safe on STORE_PROCESS_INIT. */
+void store_process_done(struct store_process *p);
+/* After that: when it ended in another way than by itself or by us, which signal it was; false otherwise. */
+bool store_process_explain(const struct store_process *p, char *ret, size_t size);

@@ -1,0 +1,40 @@
+/* What connection.c (up to the answer) and flow.c (from it on) share. */
+#pragma once
+
+#include "broker/priv.h"
+#include "loop/loop.h"
+#include "net/policy.h"
+#include "wire/door.h"
+
+struct dial;
+
+struct connection {
+        struct list list;
+        struct broker *broker;
+        struct door_stream *s; /* NULL: it is the door's, or gone */
+        uint64_t id;
+        char name[NAME_TEXT]; /* "": an address was asked for */
+        bool has_address, weak;
+        struct address address;
+        uint16_t port;
+        uint64_t started_ms;
+        struct resolve *resolve;
+        struct dial *dial;
+
+        int fd; /* -1: not connected */
+        struct loop_io *io;
+        struct buf queue; /* of the guest, not sent yet: at most a window */
+        bool checks;      /* it is not known yet whether the first bytes are what they should be */
+        struct loop_timer *hello_timer;
+        bool stream_eof, fd_eof, blocked;
+        uint64_t sent, received;
+        char reason[192], entry[POLICY_TEXT];
+};
+
+extern const struct door_handler connection_handler;
+/* Are first bytes there already, and not what they should be? The reason is in c. */
+bool connection_is_unfit(struct connection *c);
+/* Connected and answered: bytes flow. */
+int connection_flow(struct connection *c, struct err *e);
+/* Record it, reset its stream where it has one, and free it. */
+int connection_end(struct connection *c, enum broker_verdict verdict, struct err *e);

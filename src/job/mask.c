@@ -1,0 +1,572 @@
+#include "job/mask.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/num.h"
+#include "base/secret.h"
+#include "job/mask_encode.h"
+
+#define ROOT 0u
+#define FILTER_BYTES 4u /* bytes of a pattern's beginning that the filter looks at */
+#define FILTER_MIN_BITS 17u
+#define FILTER_MAX_BITS 24u
+#define FILTER_BITS_PER_PATTERN 64u
+
+/* Bytes in locked memory that grow by copying. */
+struct locked {
+        uint8_t *data;
+        size_t len, cap;
+};
+
+/* A piece of locked memory. */
+struct span {
+        size_t at, len;
+};
+
+struct spans {
+        struct span *v;
+        size_t n, cap;
+};
+
+struct masks {
+        struct locked values;
+        struct spans index; /* of values */
+        bool dirty;         /* values were added since the automaton was built */
+        uint32_t generation;
+
+        /* The automaton; node i's children are first[i] .. first[i + 1] - 1, ordered by label. */
+        uint32_t n_nodes, n_labels;
+        uint8_t *label; /* locked memory */
+        uint32_t *first, *fail, *depth;
+        uint32_t *out; /* length of the longest pattern that ends at this node, 0: none */
+        uint32_t root_next[256];
+        uint64_t *filter; /* NULL when a pattern is too short for it */
+        unsigned filter_shift;
+};
+
+struct mask_stream {
+        struct masks *masks;
+        uint32_t generation; /* of the automaton that `state` belongs to */
+        uint32_t state;
+        struct buf held;      /* the last depth[state] bytes of the text */
+        struct spans covered; /* ranges of `held` that will be masked: disjoint, in order */
+        size_t written;       /* bytes at the start of `held` that a MASK_TEXT already written stands for */
+        bool open;            /* the last thing written was a MASK_TEXT, which a touching range extends */
+};
+
+static void locked_free(struct locked *a)
+{
+        secret_free(a->data, a->cap);
+        *a = (struct locked){0};
+}
+
+static int locked_reserve(struct locked *a, size_t more, struct err *e)
+{
+        if (a->cap - a->len >= more)
+                return 0;
+        size_t cap = MAX(a->cap * 2, (a->len + more + 4095) & ~(size_t)4095);
+        void *data = NULL;
+        int r = secret_alloc(cap, &data, e);
+        if (r < 0)
+                return err_wrap(e, r, "memory for masked values");
+        if (a->len)
+                memcpy(data, a->data, a->len);
+        secret_free(a->data, a->cap);
+        a->data = data;
+        a->cap = cap;
+        return 0;
+}
+
+static int spans_add(struct spans *s, size_t at, size_t len, struct err *e)
+{
+        if (s->n == s->cap) {
+                size_t cap = s->cap ? s->cap * 2 : 64;
+                struct span *v = reallocarray(s->v, cap, sizeof(*v));
+                if (!v)
+                        return err_nomem(e);
+                s->v = v;
+                s->cap = cap;
+        }
+        s->v[s->n++] = (struct span){at, len};
+        return 0;
+}
+
+static int locked_add(struct locked *a, struct spans *s, const void *data, size_t len, struct err *e)
+{
+        int r = locked_reserve(a, len, e);
+        if (r == 0)
+                r = spans_add(s, a->len, len, e);
+        if (r < 0)
+                return r;
+        memcpy(a->data + a->len, data, len);
+        a->len += len;
+        return 0;
+}
+
+static void automaton_free(struct masks *m)
+{
+        secret_free(m->label, m->n_labels);
+        free(m->first);
+        free(m->fail);
+        free(m->depth);
+        free(m->out);
+        free(m->filter);
+        m->label = NULL;
+        m->first = m->fail = m->depth = m->out = NULL;
+        m->filter = NULL;
+        m->n_nodes = m->n_labels = 0;
+        memset(m->root_next, 0, sizeof(m->root_next));
+}
+
+int masks_new(struct masks **ret, struct err *e)
+{
+        struct masks *m = calloc(1, sizeof(*m));
+        if (!m)
+                return err_nomem(e);
+        *ret = m;
+        return 0;
+}
+
+struct masks *masks_free(struct masks *m)
+{
+        if (!m)
+                return NULL;
+        automaton_free(m);
+        locked_free(&m->values);
+        free(m->index.v);
+        free(m);
+        return NULL;
+}
+
+static bool is_known(const struct masks *m, const void *value, size_t len)
+{
+        for (size_t i = 0; i < m->index.n; i++)
+                if (m->index.v[i].len == len && memcmp(m->values.data + m->index.v[i].at, value, len) == 0)
+                        return true;
+        return false;
+}
+
+int masks_add(struct masks *m, const void *value, size_t len, struct err *e)
+{
+        if (!len || is_known(m, value, len))
+                return 0;
+        if (len > MASK_MAX_VALUE || m->values.len + len > MASK_MAX_TOTAL || m->index.n >= MASK_MAX_VALUES)
+                return MASK_E_FULL;
+        int r = locked_add(&m->values, &m->index, value, len, e);
+        if (r < 0)
+                return r;
+        m->dirty = true;
+        return 0;
+}
+
+/* ---- building ---- */
+
+/* What building needs beside the automaton: all forms, sorted, and the range of forms below each node. */
+struct build {
+        struct masks *m;
+        struct locked text;
+        struct spans forms;
+        uint32_t *low, *high;
+        size_t n_max; /* nodes that there is room for */
+};
+
+static int take_form(const void *form, size_t len, void *user, struct err *e)
+{
+        struct build *b = user;
+        return locked_add(&b->text, &b->forms, form, len, e);
+}
+
+static int collect_forms(struct build *b, struct err *e)
+{
+        for (size_t i = 0; i < b->m->index.n; i++) {
+                struct span s = b->m->index.v[i];
+                int r = mask_forms(b->m->values.data + s.at, s.len, take_form, b, e);
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int span_compare(const void *x, const void *y, void *user)
+{
+        const struct span *a = x, *b = y;
+        const uint8_t *text = user;
+        int r = memcmp(text + a->at, text + b->at, MIN(a->len, b->len));
+        return r ? r : (a->len > b->len) - (a->len < b->len);
+}
+
+static void sort_forms(struct build *b)
+{
+        size_t n = 0;
+        if (!b->forms.n)
+                return;
+        qsort_r(b->forms.v, b->forms.n, sizeof(b->forms.v[0]), span_compare, b->text.data);
+        for (size_t i = 1; i < b->forms.n; i++)
+                if (span_compare(&b->forms.v[n], &b->forms.v[i], b->text.data) != 0)
+                        b->forms.v[++n] = b->forms.v[i];
+        b->forms.n = n + 1;
+}
+
+static uint8_t form_byte(const struct build *b, size_t form, uint32_t depth)
+{
+        return b->text.data[b->forms.v[form].at + depth];
+}
+
+static int alloc_nodes(struct build *b, struct err *e)
+{
+        struct masks *m = b->m;
+        size_t n = 1;
+        for (size_t i = 0; i < b->forms.n; i++)
+                n += b->forms.v[i].len;
+        if (n >= UINT32_MAX)
+                return err_set(e, ERR_RESOURCES, "the masked values have too many forms");
+        void *label = NULL;
+        int r = secret_alloc(n, &label, e);
+        if (r < 0)
+                return err_wrap(e, r, "memory for masked values");
+        m->label = label;
+        m->n_labels = (uint32_t)n;
+        b->n_max = n;
+        m->first = calloc(n + 1, sizeof(uint32_t));
+        m->fail = calloc(n, sizeof(uint32_t));
+        m->depth = calloc(n, sizeof(uint32_t));
+        m->out = calloc(n, sizeof(uint32_t));
+        b->low = calloc(n, sizeof(uint32_t));
+        b->high = calloc(n, sizeof(uint32_t));
+        return m->first && m->fail && m->depth && m->out && b->low && b->high ? 0 : err_nomem(e);
+}
+
+/* Append the children of a node: one per different byte at its depth among its forms. */
+static void add_children(struct build *b, uint32_t node)
+{
+        struct masks *m = b->m;
+        uint32_t low = b->low[node], high = b->high[node], depth = m->depth[node];
+        m->first[node] = m->n_nodes;
+        if (low < high && b->forms.v[low].len == depth) {
+                m->out[node] = depth;
+                low++;
+        }
+        while (low < high) {
+                uint32_t end = low + 1, child = m->n_nodes++;
+                uint8_t c = form_byte(b, low, depth);
+                while (end < high && form_byte(b, end, depth) == c)
+                        end++;
+                assert(child < b->n_max);
+                m->label[child] = c;
+                m->depth[child] = depth + 1;
+                b->low[child] = low;
+                b->high[child] = end;
+                low = end;
+        }
+}
+
+/* The child of a node for a byte, or ROOT. */
+static inline uint32_t child_of(const struct masks *m, uint32_t node, uint8_t c)
+{
+        uint32_t low = m->first[node], high = m->first[node + 1];
+        while (high - low > 8) {
+                uint32_t mid = low + (high - low) / 2;
+                if (m->label[mid] <= c)
+                        low = mid;
+                else
+                        high = mid;
+        }
+        for (uint32_t i = low; i < high; i++)
+                if (m->label[i] == c)
+                        return i;
+        return ROOT;
+}
+
+static inline uint32_t step(const struct masks *m, uint32_t node, uint8_t c)
+{
+        while (node != ROOT) {
+                uint32_t next = child_of(m, node, c);
+                if (next != ROOT)
+                        return next;
+                node = m->fail[node];
+        }
+        return m->root_next[c];
+}
+
+/* Breadth-first: a node's fail link points to a node of less depth, which is complete by then. */
+static void link_children(struct masks *m, uint32_t node)
+{
+        for (uint32_t c = m->first[node]; c < m->first[node + 1]; c++) {
+                m->fail[c] = node == ROOT ? ROOT : step(m, m->fail[node], m->label[c]);
+                if (!m->out[c])
+                        m->out[c] = m->out[m->fail[c]];
+        }
+}
+
+static void build_nodes(struct build *b)
+{
+        struct masks *m = b->m;
+        m->n_nodes = 1;
+        b->high[ROOT] = (uint32_t)b->forms.n;
+        for (uint32_t i = 0; i < m->n_nodes; i++)
+                add_children(b, i);
+        m->first[m->n_nodes] = m->n_nodes;
+        for (uint32_t c = m->first[ROOT]; c < m->first[ROOT + 1]; c++)
+                m->root_next[m->label[c]] = c;
+        for (uint32_t i = 0; i < m->n_nodes; i++)
+                link_children(m, i);
+}
+
+static inline uint32_t load32(const uint8_t *p)
+{
+        uint32_t v;
+        memcpy(&v, p, sizeof(v));
+        return v;
+}
+
+static inline uint32_t filter_hash(const struct masks *m, const uint8_t *p)
+{
+        return (load32(p) * 2654435761u) >> m->filter_shift;
+}
+
+static inline bool filter_has(const struct masks *m, const uint8_t *p)
+{
+        uint32_t h = filter_hash(m, p);
+        return m->filter[h >> 6] >> (h & 63) & 1;
+}
+
+static int build_filter(struct build *b, struct err *e)
+{
+        struct masks *m = b->m;
+        unsigned bits = FILTER_MIN_BITS;
+        for (size_t i = 0; i < b->forms.n; i++)
+                if (b->forms.v[i].len < FILTER_BYTES)
+                        return 0;
+        while (bits < FILTER_MAX_BITS && (size_t)1 << bits < b->forms.n * FILTER_BITS_PER_PATTERN)
+                bits++;
+        m->filter = calloc((size_t)1 << (bits - 6), sizeof(uint64_t));
+        if (!m->filter)
+                return err_nomem(e);
+        m->filter_shift = 32 - bits;
+        for (size_t i = 0; i < b->forms.n; i++) {
+                uint32_t h = filter_hash(m, b->text.data + b->forms.v[i].at);
+                m->filter[h >> 6] |= (uint64_t)1 << (h & 63);
+        }
+        return 0;
+}
+
+static int masks_build(struct masks *m, struct err *e)
+{
+        struct build b = {.m = m};
+        if (!m->dirty)
+                return 0;
+        automaton_free(m);
+        int r = collect_forms(&b, e);
+        if (r == 0) {
+                sort_forms(&b);
+                r = alloc_nodes(&b, e);
+        }
+        if (r == 0) {
+                build_nodes(&b);
+                r = build_filter(&b, e);
+        }
+        locked_free(&b.text);
+        free(b.forms.v);
+        free(b.low);
+        free(b.high);
+        if (r < 0) {
+                automaton_free(m);
+                return r;
+        }
+        m->dirty = false;
+        m->generation++;
+        return 0;
+}
+
+/* ---- scanning ---- */
+
+/* The first place at or after i where a pattern may begin; the last FILTER_BYTES - 1 places always may. */
+static size_t skip(const struct masks *m, const uint8_t *p, size_t i, size_t n)
+{
+        if (!m->filter) {
+                while (i < n && !m->root_next[p[i]])
+                        i++;
+                return i;
+        }
+        for (; i + FILTER_BYTES <= n; i++)
+                if (filter_has(m, p + i))
+                        return i;
+        return i;
+}
+
+static int cover(struct spans *covered, size_t from, size_t to, struct err *e)
+{
+        while (covered->n) {
+                struct span *last = &covered->v[covered->n - 1];
+                if (last->at + last->len < from)
+                        break;
+                to = MAX(to, last->at + last->len);
+                from = MIN(from, last->at);
+                covered->n--;
+        }
+        return spans_add(covered, from, to - from, e);
+}
+
+/* Scan p[i..n); p[0..i) ends with the bytes under way in *state. Ranges relative to p are added to *covered. */
+static int scan(const struct masks *m, uint32_t *state, const uint8_t *p, size_t i, size_t n, struct spans *covered,
+                struct err *e)
+{
+        size_t checked = SIZE_MAX; /* the beginning that the filter has let pass */
+        uint32_t at = *state;
+        while (i < n) {
+                if (at == ROOT) {
+                        i = skip(m, p, i, n);
+                        if (i == n)
+                                break;
+                        checked = i;
+                }
+                at = step(m, at, p[i++]);
+                if (m->out[at]) {
+                        int r = cover(covered, i - m->out[at], i, e);
+                        if (r < 0)
+                                return r;
+                }
+                /* A short beginning that the filter does not know leads nowhere: go on behind its first byte. */
+                size_t depth = m->depth[at], begin = i - depth;
+                if (m->filter && depth && depth < FILTER_BYTES && begin != checked && begin + FILTER_BYTES <= n) {
+                        checked = begin;
+                        if (!filter_has(m, p + begin)) {
+                                at = ROOT;
+                                i = begin + 1;
+                        }
+                }
+        }
+        *state = at;
+        return 0;
+}
+
+int mask_stream_new(struct masks *m, struct mask_stream **ret, struct err *e)
+{
+        struct mask_stream *s = calloc(1, sizeof(*s));
+        if (!s)
+                return err_nomem(e);
+        s->masks = m;
+        *ret = s;
+        return 0;
+}
+
+struct mask_stream *mask_stream_free(struct mask_stream *s)
+{
+        if (!s)
+                return NULL;
+        buf_wipe(&s->held);
+        free(s->covered.v);
+        free(s);
+        return NULL;
+}
+
+/* Write p[0..certain) with its covered ranges replaced; ranges past it stay, relative to p + certain. */
+static int write_certain(struct mask_stream *s, const uint8_t *p, size_t certain, struct buf *ret, struct err *e)
+{
+        size_t at = s->written, i = 0, kept = 0;
+        int r = 0;
+        for (; r == 0 && i < s->covered.n && s->covered.v[i].at < certain; i++) {
+                struct span c = s->covered.v[i];
+                if (c.at > at) {
+                        r = buf_append(ret, p + at, c.at - at, e);
+                        s->open = false;
+                }
+                if (r == 0 && !s->open)
+                        r = buf_append(ret, MASK_TEXT, sizeof(MASK_TEXT) - 1, e);
+                s->open = true;
+                at = MAX(at, c.at + c.len);
+        }
+        if (r == 0 && at < certain) {
+                r = buf_append(ret, p + at, certain - at, e);
+                s->open = false;
+        }
+        for (; i < s->covered.n; i++)
+                s->covered.v[kept++] = (struct span){s->covered.v[i].at - certain, s->covered.v[i].len};
+        s->covered.n = kept;
+        s->written = at > certain ? at - certain : 0;
+        return r;
+}
+
+/* A new automaton does not know the old one's states: what is held is scanned again. */
+static int stream_renew(struct mask_stream *s, struct err *e)
+{
+        int r = masks_build(s->masks, e);
+        if (r < 0 || s->generation == s->masks->generation)
+                return r;
+        s->generation = s->masks->generation;
+        s->state = ROOT;
+        s->covered.n = 0;
+        return scan(s->masks, &s->state, s->held.data, 0, s->held.len, &s->covered, e);
+}
+
+static int stream_take(struct mask_stream *s, const uint8_t *p, size_t begin, size_t n, struct buf *ret,
+                       size_t *ret_certain, struct err *e)
+{
+        int r = scan(s->masks, &s->state, p, begin, n, &s->covered, e);
+        if (r < 0)
+                return r;
+        *ret_certain = n - s->masks->depth[s->state];
+        return write_certain(s, p, *ret_certain, ret, e);
+}
+
+int mask_stream_feed(struct mask_stream *s, const void *text, size_t len, struct buf *ret, struct err *e)
+{
+        size_t certain = 0, begin = s->held.len;
+        if (!s->masks->index.n)
+                return buf_append(ret, text, len, e);
+        int r = stream_renew(s, e);
+        if (r < 0)
+                return r;
+        if (!begin) {
+                r = stream_take(s, text, 0, len, ret, &certain, e);
+                return r < 0 ? r : buf_append(&s->held, (const uint8_t *)text + certain, len - certain, e);
+        }
+        r = buf_append(&s->held, text, len, e);
+        if (r == 0)
+                r = stream_take(s, s->held.data, begin, s->held.len, ret, &certain, e);
+        if (r == 0)
+                buf_consume(&s->held, certain);
+        return r;
+}
+
+int mask_stream_flush(struct mask_stream *s, struct buf *ret, struct err *e)
+{
+        int r = write_certain(s, s->held.data, s->held.len, ret, e);
+        buf_clear(&s->held);
+        s->state = ROOT;
+        s->covered.n = 0;
+        s->written = 0;
+        s->open = false;
+        return r;
+}
+
+int masks_text(struct masks *m, const void *text, size_t len, struct buf *ret, struct err *e)
+{
+        struct mask_stream s = {.masks = m};
+        int r = mask_stream_feed(&s, text, len, ret, e);
+        if (r == 0)
+                r = mask_stream_flush(&s, ret, e);
+        buf_wipe(&s.held);
+        free(s.covered.v);
+        return r;
+}
+
+int masks_found(struct masks *m, const void *text, size_t len, bool *ret, struct err *e)
+{
+        struct spans covered = {0};
+        uint32_t state = ROOT;
+        *ret = false;
+        if (!m->index.n)
+                return 0;
+        int r = masks_build(m, e);
+        if (r == 0)
+                r = scan(m, &state, text, 0, len, &covered, e);
+        *ret = covered.n > 0;
+        free(covered.v);
+        return r;
+}

@@ -1,0 +1,293 @@
+#include "net/policy.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/num.h"
+#include "base/str.h"
+
+static const char *const profiles[] = {
+        [POLICY_SEALED] = "sealed", [POLICY_BROKERED] = "brokered", [POLICY_AUDIT] = "audit"};
+static const char *const violations[] = {[POLICY_FAIL] = "fail", [POLICY_WARN] = "warn"};
+
+const char *policy_profile_name(enum policy_profile p)
+{
+        return profiles[p];
+}
+
+const char *policy_violation_name(enum policy_violation v)
+{
+        return violations[v];
+}
+
+int policy_profile_parse(const char *text, enum policy_profile *ret, struct err *e)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(profiles); i++) {
+                *ret = (enum policy_profile)i;
+                if (str_eq(text, profiles[i]))
+                        return 0;
+        }
+        return err_set(e, ERR_USAGE, "expected sealed, brokered or audit, found '%.40s'", text);
+}
+
+int policy_violation_parse(const char *text, enum policy_violation *ret, struct err *e)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(violations); i++) {
+                *ret = (enum policy_violation)i;
+                if (str_eq(text, violations[i]))
+                        return 0;
+        }
+        return err_set(e, ERR_USAGE, "expected fail or warn, found '%.40s'", text);
+}
+
+/* ---- entries ---- */
+
+static int parse_port(const char *text, uint16_t *ret, struct err *e)
+{
+        uint64_t port = 0;
+        int r = num_u64(text, 1, UINT16_MAX, "the port", &port, e);
+
+        *ret = (uint16_t)port;
+        return r;
+}
+
+/* The address may hold colons, and stand in brackets: the port is behind a colon that follows the length. */
+static int parse_prefix(char *text, struct policy_entry *ret, struct err *e)
+{
+        char *slash = strchr(text, '/'), *colon = strchr(slash, ':');
+
+        ret->kind = POLICY_PREFIX;
+        if (colon)
+                *colon = '\0';
+        if (text[0] == '[' && slash[-1] == ']') {
+                text++;
+                memmove(slash - 1, slash, strlen(slash) + 1);
+        }
+        int r = prefix_parse(text, &ret->prefix, e);
+        return r < 0 || !colon ? r : parse_port(colon + 1, &ret->port, e);
+}
+
+static int parse_name(char *text, struct policy_entry *ret, struct err *e)
+{
+        struct address unused;
+        char *colon = strchr(text, ':');
+
+        if (address_parse(text, &unused))
+                return err_set(e, ERR_USAGE, "an address needs prefix and port: ADDRESS/PREFIX:PORT");
+        if (colon)
+                *colon = '\0';
+        ret->kind = str_starts(text, "*.") ? POLICY_BELOW : POLICY_NAME;
+        const char *name = ret->kind == POLICY_BELOW ? text + 2 : text;
+        if (str_eq(text, "*") || (ret->kind == POLICY_BELOW && !strchr(name, '.')))
+                return err_set(e, ERR_USAGE,
+                               "'*' stands for too much: expected *.NAME with a NAME of two labels or more");
+        int r = name_normalise(name, strlen(name), ret->name, e);
+        return r < 0 || !colon ? r : parse_port(colon + 1, &ret->port, e);
+}
+
+int policy_entry_parse(const char *text, struct policy_entry *ret, struct err *e)
+{
+        char copy[POLICY_MAX_ENTRY + 1];
+
+        *ret = (struct policy_entry){.port = POLICY_DEFAULT_PORT};
+        if (!str_copy(copy, sizeof(copy), text))
+                return err_set(e, ERR_USAGE, "an entry has at most %u bytes", POLICY_MAX_ENTRY);
+        return strchr(copy, '/') ? parse_prefix(copy, ret, e) : parse_name(copy, ret, e);
+}
+
+bool policy_entry_is_weak(const struct policy_entry *entry)
+{
+        return entry->port == POLICY_PLAIN_PORT;
+}
+
+void policy_entry_text(const struct policy_entry *entry, char ret[POLICY_TEXT])
+{
+        char address[ADDRESS_TEXT], port[8] = "";
+
+        if (entry->port != POLICY_DEFAULT_PORT)
+                snprintf(port, sizeof(port), ":%u", entry->port);
+        address_text(&entry->prefix.address, address);
+        if (entry->kind != POLICY_PREFIX)
+                snprintf(ret, POLICY_TEXT, "%s%s%s", entry->kind == POLICY_BELOW ? "*." : "", entry->name, port);
+        else if (entry->prefix.address.v6)
+                snprintf(ret, POLICY_TEXT, "[%s]/%u%s", address, entry->prefix.len, port);
+        else
+                snprintf(ret, POLICY_TEXT, "%s/%u%s", address, entry->prefix.len, port);
+}
+
+void policy_wanted(const char *name, const struct address *a, uint16_t port, char ret[POLICY_TEXT])
+{
+        struct policy_entry entry = {.kind = name ? POLICY_NAME : POLICY_PREFIX, .port = port};
+
+        if (name)
+                str_copy(entry.name, sizeof(entry.name), name);
+        else
+                entry.prefix = (struct prefix){.address = *a, .len = address_bits(a)};
+        policy_entry_text(&entry, ret);
+}
+
+/* ---- from JSON ---- */
+
+struct policy *policy_free(struct policy *p)
+{
+        if (p)
+                free(p->entries);
+        free(p);
+        return NULL;
+}
+
+static int read_word(const json_t *object, const char *key, const char **ret, struct err *e)
+{
+        const json_t *v = json_object_get(object, key);
+
+        if (!v)
+                return 0;
+        *ret = json_string_value(v);
+        return *ret ? 0 : err_set(e, ERR_USAGE, "egress.%s: expected a string", key);
+}
+
+static int read_profile(const json_t *object, struct policy *p, struct err *e)
+{
+        const char *profile = policy_profile_name(POLICY_SEALED), *violation = policy_violation_name(POLICY_FAIL);
+        int r = read_word(object, "profile", &profile, e);
+
+        if (r == 0)
+                r = read_word(object, "on_violation", &violation, e);
+        if (r < 0)
+                return r;
+        r = policy_profile_parse(profile, &p->profile, e);
+        if (r < 0)
+                return err_wrap(e, r, "egress.profile");
+        r = policy_violation_parse(violation, &p->on_violation, e);
+        return r < 0 ? err_wrap(e, r, "egress.on_violation") : 0;
+}
+
+static int read_entries(const json_t *list, struct policy *p, struct err *e)
+{
+        if (!list)
+                return 0;
+        if (!json_is_array(list) || json_array_size(list) > POLICY_MAX_ENTRIES)
+                return err_set(e, ERR_USAGE, "egress.allow: expected a list of at most %u entries", POLICY_MAX_ENTRIES);
+        p->entries = calloc(json_array_size(list) + 1, sizeof(*p->entries));
+        if (!p->entries)
+                return err_nomem(e);
+        for (; p->n < json_array_size(list); p->n++) {
+                const char *text = json_string_value(json_array_get(list, p->n));
+                if (!text)
+                        return err_set(e, ERR_USAGE, "egress.allow[%zu]: expected a string", p->n);
+                int r = policy_entry_parse(text, &p->entries[p->n], e);
+                if (r < 0)
+                        return err_wrap(e, r, "egress.allow[%zu]", p->n);
+        }
+        return 0;
+}
+
+static int check_keys(json_t *object, struct err *e)
+{
+        static const char *const known[] = {"profile", "on_violation", "allow"};
+        const char *key;
+        json_t *v;
+
+        json_object_foreach(object, key, v)
+        {
+                bool found = false;
+                for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+                        found = found || str_eq(key, known[i]);
+                if (!found)
+                        return err_set(e, ERR_USAGE, "egress: unknown key '%.40s'", key);
+        }
+        return 0;
+}
+
+int policy_from_json(struct json_t *object, struct policy **ret, struct err *e)
+{
+        AUTO(policy_freep) struct policy *p = calloc(1, sizeof(*p));
+
+        if (!p)
+                return err_nomem(e);
+        if (!json_is_object(object))
+                return err_set(e, ERR_USAGE, "egress: expected an object");
+        int r = check_keys(object, e);
+        if (r == 0)
+                r = read_profile(object, p, e);
+        if (r == 0)
+                r = read_entries(json_object_get(object, "allow"), p, e);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+/* ---- what it says ---- */
+
+static bool entry_has_name(const struct policy_entry *entry, const char *name)
+{
+        if (entry->kind == POLICY_NAME)
+                return str_eq(entry->name, name);
+        if (entry->kind != POLICY_BELOW)
+                return false;
+        size_t below = strlen(entry->name), len = strlen(name);
+        return len > below + 1 && name[len - below - 1] == '.' && str_ends(name, entry->name);
+}
+
+static void add_match(struct policy_match *m, const struct policy_entry *entry)
+{
+        m->weak = policy_entry_is_weak(entry);
+        m->allowed = true;
+}
+
+bool policy_knows_name(const struct policy *p, const char *name)
+{
+        for (size_t i = 0; i < p->n; i++)
+                if (entry_has_name(&p->entries[i], name))
+                        return true;
+        return false;
+}
+
+struct policy_match policy_match_name(const struct policy *p, const char *name, uint16_t port)
+{
+        struct policy_match m = {0};
+
+        for (size_t i = 0; i < p->n && !m.allowed; i++)
+                if (p->entries[i].port == port && entry_has_name(&p->entries[i], name))
+                        add_match(&m, &p->entries[i]);
+        return m;
+}
+
+struct policy_match policy_match_address(const struct policy *p, const struct address *a, uint16_t port)
+{
+        struct policy_match m = {0};
+
+        for (size_t i = 0; i < p->n && !m.allowed; i++) {
+                const struct policy_entry *entry = &p->entries[i];
+                if (entry->port == port && entry->kind == POLICY_PREFIX && prefix_has(&entry->prefix, a))
+                        add_match(&m, entry);
+        }
+        return m;
+}
+
+/* Does an entry name this address, and not only a range so large that it happens to hold it? */
+static bool is_named(const struct policy *p, const struct address *a, uint16_t port, const struct prefix *special)
+{
+        for (size_t i = 0; i < p->n; i++) {
+                const struct policy_entry *entry = &p->entries[i];
+                if (entry->port != port || entry->kind != POLICY_PREFIX || !prefix_has(&entry->prefix, a))
+                        continue;
+                if (special ? prefix_covers(special, &entry->prefix) : entry->prefix.len > 0)
+                        return true;
+        }
+        return false;
+}
+
+const char *policy_address_refusal(const struct policy *p, const struct address *a, uint16_t port, bool own)
+{
+        struct prefix special;
+        const char *what = address_special(a, &special);
+
+        if (what)
+                return is_named(p, a, port, &special) ? NULL : what;
+        return own && !is_named(p, a, port, NULL) ? "an address of this host" : NULL;
+}

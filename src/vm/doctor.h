@@ -1,0 +1,32 @@
+/* What devdep needs of this host and which protections it can hold: facts only, devdep-cli prints them. Every check
+ * looks at the real thing (a jail is built, a guest is booted), not at a version number. */
+#pragma once
+
+#include <stdbool.h>
+
+struct err;
+struct image_store;
+
+enum doctor_state { DOCTOR_OK, DOCTOR_DEGRADED, DOCTOR_MISSING };
+const char *doctor_state_name(enum doctor_state s); /* "ok", "degraded", "missing" */
+
+struct doctor_check {
+        const char *name;  /* "kvm", "user-namespace", "memory", ...: [a-z0-9-] */
+        const char *group; /* "programs", "virtual machine", "protections", "resources", "image" */
+        enum doctor_state state;
+        bool required;  /* missing and required: nothing can run */
+        char why[240];  /* what was found, also when ok */
+        char mend[200]; /* a command or a sentence; empty when ok */
+};
+
+struct doctor {
+        struct doctor_check *checks;
+        unsigned n;
+};
+
+/* image: the name that will be run (NULL: "default"). progress (may be NULL) is called before each group. */
+int doctor_run(const struct image_store *store, const char *image, void (*progress)(const char *group, void *user),
+               void *user, struct doctor **ret, struct err *e);
+struct doctor *doctor_free(struct doctor *d); /* always NULL */
+/* No required check is missing. */
+bool doctor_can_run(const struct doctor *d);

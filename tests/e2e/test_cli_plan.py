@@ -1,0 +1,145 @@
+"""devdep-cli plan: jobs, matrices and reasons, without starting anything."""
+import json
+
+import pytest
+
+pytestmark = pytest.mark.user
+
+WORKFLOW = """name: CI
+run-name: by ${{ github.actor }} at ${{ inputs.level }}
+on:
+  push: {branches: [main], paths: ['src/**']}
+  pull_request:
+  workflow_dispatch:
+    inputs:
+      level: {type: choice, options: [low, high], default: low}
+jobs:
+  lint: {runs-on: ubuntu-latest, steps: [{run: a}]}
+  setup:
+    runs-on: ubuntu-latest
+    outputs: {list: '${{ steps.s.outputs.list }}'}
+    steps: [{id: s, run: a}]
+  dynamic:
+    needs: setup
+    strategy: {matrix: '${{ fromJSON(needs.setup.outputs.list) }}'}
+    runs-on: ubuntu-latest
+    steps: [{run: a}]
+  grid:
+    needs: lint
+    strategy: {matrix: {os: [linux, bsd], n: [1, 2], exclude: [{os: bsd, n: 2}]}, max-parallel: 2, fail-fast: false}
+    runs-on: ubuntu-latest
+    timeout-minutes: 5
+    steps: [{run: a}]
+  none:
+    strategy: {matrix: {os: [linux], exclude: [{os: linux}]}}
+    runs-on: ubuntu-latest
+    steps: [{run: a}]
+  deploy:
+    needs: [dynamic, grid]
+    if: github.ref == 'refs/heads/release'
+    runs-on: ubuntu-latest
+    steps: [{run: a}]
+  announce: {needs: deploy, runs-on: ubuntu-latest, steps: [{run: a}]}
+  mourn: {needs: grid, if: failure(), runs-on: ubuntu-latest, steps: [{run: a}]}
+  report: {needs: announce, if: always(), runs-on: ubuntu-latest, steps: [{run: a}]}
+  ask: {needs: grid, if: needs.grid.result == 'success', runs-on: ubuntu-latest, steps: [{run: a}]}
+"""
+
+
+def plan(cli, folder, *args, payload=None, text=WORKFLOW):
+    (folder / "ci.yml").write_text(text)
+    if payload is not None:
+        (folder / "event.json").write_text(json.dumps(payload))
+        args = (*args, "--event-file", "event.json")
+    return cli("plan", "-W", "ci.yml", *args, cwd=folder)
+
+
+def jobs_of(result):
+    assert result.status == 0, result
+    return {job["id"]: job for job in json.loads(result.out)["workflows"][0]["jobs"]}
+
+
+def test_jobs_are_expanded_in_order_with_names_needs_and_reasons(cli, folder):
+    result = plan(cli, folder, "--json", payload={"ref": "refs/heads/main", "sender": {"login": "ada"}})
+    jobs = jobs_of(result)
+    assert list(jobs) == ["lint", "setup", "dynamic", "grid", "none", "deploy", "announce", "mourn", "report", "ask"]
+    assert {name: job["state"] for name, job in jobs.items()} == {
+        "lint": "runs", "setup": "runs", "dynamic": "runs", "grid": "runs", "none": "skipped", "deploy": "skipped", "announce": "skipped",
+        "mourn": "later", "report": "runs", "ask": "later"}
+    assert [i["name"] for i in jobs["grid"]["instances"]] == ["grid (linux, 1)", "grid (linux, 2)", "grid (bsd, 1)"]
+    assert jobs["grid"]["instances"][2]["matrix"] == {"os": "bsd", "n": 1}
+    assert (jobs["grid"]["max_parallel"], jobs["grid"]["fail_fast"], jobs["grid"]["instances"][0]["timeout_minutes"]) == (2, False, 5)
+    assert jobs["grid"]["instances"][0]["runs_on"] == ["ubuntu-latest"] and jobs["grid"]["instances"][0]["image"] == "default"
+    assert jobs["deploy"]["needs"] == ["dynamic", "grid"]
+    assert jobs["dynamic"]["dynamic"] and jobs["dynamic"]["instances"] == []
+    assert jobs["deploy"]["reason"] == "its `if` is false: github.ref == 'refs/heads/release'"
+    assert jobs["announce"]["reason"] == "it needs 'deploy', which is skipped"
+    assert jobs["none"]["reason"] == "every combination of its matrix is excluded"
+    assert jobs["mourn"]["reason"] == "runs only when something before it fails: failure()"
+    assert jobs["ask"]["reason"].startswith("decided by the results of other jobs")
+    assert json.loads(result.out)["workflows"][0]["run_name"] == "by ada at "
+
+
+def test_the_text_shows_the_same(cli, folder):
+    out = plan(cli, folder, payload={"ref": "refs/heads/release"}).out
+    assert out.startswith("ci.yml: CI\n  (the event does not start it: the branch does not pass the filters; planned because it was named)\n")
+    assert "  grid after lint\n      grid (linux, 1)  [ubuntu-latest -> default]\n" in out
+    assert "  dynamic after setup\n      expanded when the jobs that it needs are done" in out
+    assert "  deploy after dynamic, grid\n      deploy  [" in out
+    assert "  none: skipped: every combination" in out
+
+
+def test_one_job_is_planned_with_what_it_needs(cli, folder):
+    assert list(jobs_of(plan(cli, folder, "--json", "--job", "grid"))) == ["lint", "grid"]
+
+
+def test_inputs_of_a_dispatch_have_defaults_and_are_checked(cli, folder):
+    result = plan(cli, folder, "--json", "--event", "workflow_dispatch")
+    assert json.loads(result.out)["workflows"][0]["run_name"].endswith(" at low")
+    result = plan(cli, folder, "--event", "workflow_dispatch", payload={"inputs": {"level": "middle"}})
+    assert result.status == 2 and "ci.yml:6:3: the input 'level': expected one of its options, found 'middle'" in result.error[2]
+
+
+def test_the_payload_selects_workflows_of_a_repository(cli, folder, repo):
+    repo.workflow(WORKFLOW)
+    repo.workflow(WORKFLOW.replace("branches: [main], ", "").replace("name: CI", "name: Docs", 1), name="docs.yml")
+    repo.commit()
+
+    def selected(payload):
+        (folder / "event.json").write_text(json.dumps(payload))
+        result = cli("plan", "--json", "--event-file", folder / "event.json", cwd=repo.path)
+        return [w["name"] for w in json.loads(result.out)["workflows"]] if result.status == 0 else result.error[2]
+
+    assert selected({"ref": "refs/heads/main", "commits": [{"modified": ["src/a.c"]}]}) == ["CI", "Docs"]
+    assert selected({"ref": "refs/heads/dev", "commits": [{"modified": ["src/a.c"]}]}) == ["Docs"]
+    assert "no changed file passes the filters" in selected({"ref": "refs/heads/main", "commits": [{"modified": ["README"]}]})
+    result = cli("plan", cwd=repo.path)
+    assert result.status == 0 and ".github/workflows/ci.yml: CI" in result.out, result
+
+
+def test_an_unknown_label_fails_as_it_does_in_a_run(cli, folder, repo):
+    text = WORKFLOW.replace("lint: {runs-on: ubuntu-latest", "lint: {runs-on: amiga")
+    result = plan(cli, folder, text=text)
+    assert result.status == 6 and "ci.yml:10:19: job lint: runs-on: no image for the label 'amiga'; known are ubuntu-latest" in result.error[2]
+
+
+@pytest.mark.parametrize("payload, message", [
+    ("{", "event.json: not JSON: line 1, column 2"),
+    ("[]", "expected the event's payload, a JSON object"),
+    ("{" + '"a":{' * 200 + "}" * 201, "nested deeper than 100 levels"),
+])
+def test_a_payload_that_is_none_is_refused(cli, folder, payload, message):
+    (folder / "event.json").write_text(payload)
+    (folder / "ci.yml").write_text(WORKFLOW)
+    result = cli("plan", "-W", "ci.yml", "--event-file", "event.json", cwd=folder)
+    assert result.status == 2 and message in result.error[2], result
+
+
+def test_what_cannot_run_is_refused_with_its_place(cli, folder):
+    result = plan(cli, folder, text=WORKFLOW.replace("lint: {", "lint: {container: alpine, "))
+    assert result.status == 2 and "ci.yml:10:21: error: `container` cannot be run yet" in result.err
+
+
+def test_outside_of_a_repository_a_file_must_be_named(cli, folder):
+    result = cli("plan", cwd=folder)
+    assert result.status == 2 and "repository" in result.error[2]

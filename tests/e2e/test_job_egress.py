@@ -1,0 +1,126 @@
+"""devdep-job and a guest that asks for connections out of turn: no VM, and no broker but the test's."""
+import contextlib
+import struct
+import tempfile
+import threading
+
+import pytest
+
+import brokers
+from fake_guest import ACK, DATA, SYN, WINDOW, FakeGuest, Job, Stream, fields, frame, parse_fields, spec
+
+POLICY = {"profile": "brokered", "on_violation": "warn", "allow": ["good.test"]}
+
+
+@pytest.fixture
+def folder():
+    with tempfile.TemporaryDirectory(prefix="devdep-job-") as path:
+        yield path
+
+
+class Asking(FakeGuest):
+    """A guest that opens streams of its own while its first step runs."""
+    next_id = 2
+
+    def ask(self, **header):
+        sid, Asking.next_id = Asking.next_id, Asking.next_id + 2
+        stream = self.streams[sid] = Stream(self, sid)
+        header = fields(**header)
+        self.send(frame(WINDOW, SYN, sid, 0) + frame(DATA, 0, sid, len(header), header))
+        return stream
+
+    def call(self, **header):
+        stream = self.ask(**header)
+        (n,) = struct.unpack(">I", stream.read_exact(4))
+        answer = dict(parse_fields(stream.read_exact(n)))
+        stream.close()
+        self.streams.pop(stream.id)
+        return {k: v.decode() for k, v in answer.items()}
+
+
+@contextlib.contextmanager
+def asking(folder, policy=None, **more):
+    with Job(folder, spec(folder, "sleep 60", **({"egress": policy} if policy else {})), guest=Asking, **more) as job:
+        assert job.guest.started.wait(60)
+        yield job
+
+
+def test_a_sealed_job_denies_every_connection_and_ends_with_401(folder):
+    with asking(folder) as job:
+        answer = job.guest.call(op="connect", connection=7, name="good.test", port=443)
+        assert (answer["status"], answer["code"]) == ("error", "denied")
+        job.guest.ask(op="event", kind="process", connection=7, process="curl", pid=12)
+        assert job.wait() == 145
+        (event,) = job.events("egress")
+        assert (event["verdict"], event["process"], event["pid"], event["entry"]) == ("denied", "curl", 12, "good.test")
+        assert job.verdict["code"] == 401 and "(process curl, pid 12): the profile is sealed" in job.verdict["message"]
+        assert "good.test:443" in job.events("summary")[0]["text"]
+
+
+def test_a_process_that_is_never_told_holds_up_nothing(folder):
+    with asking(folder) as job:
+        job.guest.call(op="connect", connection=7, address="8.8.8.8", port=443)
+        assert job.wait() == 145
+        assert "process" not in job.events("egress")[0]
+
+
+def test_without_a_broker_a_brokered_job_reaches_nothing_either(folder):
+    with asking(folder, POLICY) as job:
+        assert job.guest.call(op="connect", connection=7, name="good.test", port=443)["code"] == "denied"
+        assert job.guest.call(op="event", kind="lookup", name="good.test")["reached"] == "1"
+        assert job.guest.call(op="event", kind="lookup", name="bad.test")["reached"] == "0"
+
+
+@pytest.mark.parametrize("header", [{"name": "a" * 300, "port": 1}, {"name": "a.b", "port": 0}, {"port": 1}, {"address": "x", "port": 1},
+                                    {"name": "a.b", "address": "1.2.3.4", "port": 1}])
+def test_a_request_out_of_form_is_refused_and_the_job_goes_on(folder, header):
+    with asking(folder, POLICY) as job:
+        assert job.guest.call(op="connect", connection=1, **header)["code"] == "invalid"
+        assert job.guest.call(op="event", kind="nonsense")["code"] == "unsupported"
+        assert job.guest.call(op="service", name="x")["code"] == "unsupported"
+        assert job.events("egress") == []
+
+
+def test_a_flood_of_events_is_counted_and_not_kept(folder):
+    """10,001 of them: one is past the limit."""
+    with asking(folder, POLICY) as job:
+        for i in range(10001):
+            job.guest.call(op="event", kind="packet", protocol="udp", address="9.9.9.9", port=1 + i % 60000, process="x|`\x1b[31m", pid=9)
+            job.sample()
+        assert len(job.events("egress")) == 10000 and job.peak < 64 << 20
+        job.ask({"op": "cancel"})
+        job.wait()
+        assert "1 more outgoing connections, packets and lookups" in job.log()
+        assert len(job.events("annotation")) == 20
+        summary = job.events("summary")[0]["text"]
+        assert "9981 more." in summary and "x???" in summary and "\x1b" not in summary
+
+
+class Mute:
+    """A broker that takes requests and never answers."""
+
+    def __init__(self):
+        self.sock, self.theirs = brokers.yamux.socket_pair()
+
+
+def test_a_broker_that_goes_away_ends_the_job(folder):
+    mute = Mute()
+    with asking(folder, POLICY, broker=mute.theirs.fileno()) as job:
+        mute.theirs.close()
+        mute.sock.close()
+        assert job.wait() == 48
+        assert "devdep-broker has ended" in job.verdict["message"]
+
+
+def test_connections_at_once_are_limited(folder):
+    mute = Mute()
+    with asking(folder, POLICY, broker=mute.theirs.fileno()) as job:
+        threading.Thread(target=lambda: [None for _ in iter(lambda: mute.sock.recv(65536), b"")], daemon=True).start()
+        for i in range(128):
+            job.guest.ask(op="connect", connection=i, name="good.test", port=443)
+        answer = job.guest.call(op="connect", connection=999, name="good.test", port=443)
+        assert (answer["code"], answer["message"]) == ("limited", "too many connections at once")
+        job.ask({"op": "cancel"})
+        job.wait()
+        verdicts = [e["verdict"] for e in job.events("egress")]
+        assert verdicts.count("abandoned") == 128 and verdicts.count("limited") == 1

@@ -1,0 +1,115 @@
+"""The record of a run: written at its end, whatever that is, chained and signed, without free text."""
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+import devdep
+import runs
+
+WAITS = "echo it-is-$((1+1))-running; sleep 3000"
+
+
+def workflow(run, **more):
+    return json.dumps({"name": "a name; with text", "on": "push", "jobs": {"a": {"runs-on": "ubuntu-latest", "steps": [{"run": run}], **more}}})
+
+
+def record(cli, run):
+    return json.loads(cli("records", "show", run).out)["record"]
+
+
+def log_of(cli):
+    return cli.state / "records" / "log"
+
+
+@pytest.mark.guest
+@pytest.mark.user
+def test_a_run_leaves_a_signed_record_of_what_ran_where(cli, repo):
+    repo.workflow(workflow("echo a text that stays; exit 3"))
+    repo.commit()
+    result = cli("run", "--json", "--dir", repo.path)
+    assert result.status == 1
+    segments = [line["segment"] for line in map(json.loads, result.out.splitlines()) if line.get("type") == "segment"]
+    assert segments == ["pre_bootstrap", "run_command", "post_teardown"]
+    kept = json.loads((cli.state / "runs" / "1" / "run.json").read_text())
+    written = record(cli, "1")
+    job = written["jobs"][0]
+    assert (written["conclusion"], written["code"], job["conclusion"], written["egress"]) == ("failure", 1, "failure", {"profile": "sealed"})
+    assert written["commit"] == repo.git("rev-parse", "HEAD").strip() and job["image"] == kept["jobs"][0]["image"]
+    assert set(job["segments"]) == {"pre_bootstrap", "run_command", "post_teardown"} and job["segments"]["run_command"] > 0
+    assert {k.split(".")[0] for k in job["protections"]} >= {"vmm", "source", "job"} and job["protections"]["vmm.seccomp"] == "ok"
+    started = next(e for e in runs.Run(result)["a"].events if e["type"] == "job_started")
+    assert job["spec_digest"] == started["spec_digest"] and job["measurement"] == started["measurement"]
+    text = log_of(cli).read_text()
+    assert "text" not in text and str(repo.path) not in text
+    verdict = json.loads(cli("records", "verify", "--json").out)
+    assert verdict["valid"] and verdict["entries"] == 1 and log_of(cli).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.guest
+@pytest.mark.user
+def test_a_killed_command_has_its_record_from_the_next_one(cli, repo):
+    repo.workflow(workflow(WAITS))
+    repo.commit()
+    live = runs.Live(cli, repo)
+    live.wait_for("it-is-2-running")
+    live.signal(signal.SIGKILL)
+    live.end()
+    runs.wait_until(lambda: not runs.descendants(), "the end of what a killed command started")
+    assert not log_of(cli).exists()
+    assert cli("records", "list").status == 0
+    written = record(cli, "1")
+    assert (written["conclusion"], written["code"], written["jobs"][0]["conclusion"]) == ("interrupted", 302, "interrupted")
+    # Once: whoever comes later finds it.
+    assert len(json.loads(cli("records", "list", "--json").out)) == 1
+    assert json.loads(cli("records", "verify", "--json").out)["entries"] == 1
+    assert "interrupted" in cli("runs").out
+
+
+def skipped(cli, repo):
+    """A run without a guest."""
+    repo.workflow(workflow("echo", **{"if": False}))
+    repo.commit()
+    result = cli("run", "--dir", repo.path)
+    assert result.status == 0, result
+
+
+@pytest.mark.guest
+def test_a_change_is_found_and_named_and_so_is_what_was_taken_from_the_end(cli, repo):
+    for _ in range(3):
+        skipped(cli, repo)
+    head = json.loads(cli("records", "verify", "--json").out)["head"]
+    lines = log_of(cli).read_bytes().splitlines(keepends=True)
+    log_of(cli).write_bytes(lines[0] + lines[1].replace(b'"code":0', b'"code":1', 1) + lines[2])
+    result = cli("records", "verify")
+    assert result.error[:2] == (7, "ERR_IMAGE_REFUSED") and "line 2 of" in result.error[2] and "not what its hash says" in result.error[2]
+    log_of(cli).write_bytes(lines[0] + lines[1])
+    assert cli("records", "verify").status == 0
+    assert "taken away" in cli("records", "verify", "--head", head).error[2]
+
+
+@pytest.mark.guest
+def test_the_signer_signs_hashes_alone_and_never_gives_its_key(cli, repo, folder):
+    skipped(cli, repo)
+    import socket
+    ours, theirs = socket.socketpair()
+    fd = theirs.fileno()
+    process = subprocess.Popen([devdep.BUILD / "devdep-signer", cli.state / "keys"], stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: os.dup2(fd, 3, inheritable=True) if fd != 3 else os.set_inheritable(3, True), pass_fds=[3])
+    theirs.close()
+    import pool
+    ours.sendall(pool.fields(("op", "key")))
+    answer = dict(pool.parse(ours.recv(65536)))
+    assert answer["status"] == b"error" and b"sign" in answer["message"]
+    assert process.wait(30) != 0
+    ours.close()
+
+
+def test_without_runs_there_is_nothing_to_verify_and_the_schema_is_json(cli):
+    assert cli("records", "list").out == ""
+    assert cli("records", "verify").error[:2] == (2, "ERR_USAGE")
+    assert cli("records", "show", "1").error[:2] == (2, "ERR_USAGE")
+    schema = json.loads(cli("records", "schema").out)
+    assert schema["additionalProperties"] is False and "jobs" in schema["required"]

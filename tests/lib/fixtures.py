@@ -1,0 +1,32 @@
+"""The marks and fixtures that the suites of end-to-end tests share; a suite's conftest.py imports them."""
+import pathlib
+import tempfile
+
+import pytest
+
+import devdep
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "user: belongs to the suite that also runs as an ordinary user")
+    config.addinivalue_line("markers", "guest: boots guests of the default image")
+
+
+def pytest_collection_modifyitems(items):
+    reason = devdep.default_image_missing()
+    for item in items:
+        if reason and item.get_closest_marker("guest"):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def folder():
+    """A folder that the test user can use; short, because sockets are made below it."""
+    with tempfile.TemporaryDirectory(prefix="devdep-") as path:
+        pathlib.Path(path).chmod(0o755)
+        yield pathlib.Path(path)
+
+
+@pytest.fixture
+def repo(folder):
+    return devdep.Repo(folder / "repo")

@@ -1,0 +1,223 @@
+#include "test.h"
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "base/num.h"
+#include "net/policy.h"
+
+static struct policy *policy_of(const char *text)
+{
+        json_t *object = json_loads(text, 0, NULL);
+        struct policy *p = NULL;
+        struct err e = ERR_INIT;
+        assert_non_null(object);
+        if (policy_from_json(object, &p, &e) < 0)
+                fail_msg("%s", e.msg);
+        json_decref(object);
+        return p;
+}
+
+static bool allows(const struct policy *p, const char *to, uint16_t port)
+{
+        struct address a;
+        return address_parse(to, &a) ? policy_match_address(p, &a, port).allowed
+                                     : policy_match_name(p, to, port).allowed;
+}
+
+static const char *refusal(const struct policy *p, const char *address, uint16_t port, bool own)
+{
+        struct address a;
+        assert_true(address_parse(address, &a));
+        return policy_address_refusal(p, &a, port, own);
+}
+
+static void entries_read_as_they_are_written(void **state)
+{
+        static const char *const rows[][2] = {
+                {"Example.org", "example.org"},           {"example.org:443", "example.org"},
+                {"example.org:80", "example.org:80"},     {"*.example.org", "*.example.org"},
+                {"*.example.org:22", "*.example.org:22"}, {"11.0.0.0/8:443", "11.0.0.0/8"},
+                {"2a00::/16:443", "[2a00::]/16"},         {"0.0.0.0/0:80", "0.0.0.0/0:80"},
+                {"[2A00::]/16:5", "[2a00::]/16:5"},       {"11.0.0.0/8", "11.0.0.0/8"}};
+        struct policy_entry entry;
+        char text[POLICY_TEXT];
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                assert_int_equal(policy_entry_parse(rows[i][0], &entry, NULL), 0);
+                policy_entry_text(&entry, text);
+                assert_string_equal(text, rows[i][1]);
+        }
+}
+
+static void what_is_no_entry_is_refused_with_why(void **state)
+{
+        static const char *const rows[][2] = {{"*", "stands for too much"},
+                                              {"*:443", "stands for too much"},
+                                              {"*.org", "stands for too much"},
+                                              {"*.*.org", "a character"},
+                                              {"a.*.org", "a character"},
+                                              {"", "1 to 253"},
+                                              {"a.org:", "the port"},
+                                              {"a.org:0", "the port"},
+                                              {"a.org:65536", "the port"},
+                                              {"a.org:443:1", "the port"},
+                                              {"1.2.3.4", "needs prefix"},
+                                              {"::1", "needs prefix"},
+                                              {"1.2.3.4:443", "a number"},
+                                              {"1.2.3.4/32:", "the port"},
+                                              {"1.2.3.4/33:1", "prefix"},
+                                              {"1.2.3.4/24:1", "behind its prefix"},
+                                              {"https://a.org", "is no address"},
+                                              {"https://a.org:1", "is no address"},
+                                              {"https://a.org/x:1", "is no address"},
+                                              {"b\xc3\xbc.de", "xn--"},
+                                              {"a.org:4 43", "the port"}};
+        struct policy_entry entry;
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct err e = ERR_INIT;
+                if (policy_entry_parse(rows[i][0], &entry, &e) == 0)
+                        fail_msg("'%s' is taken for an entry", rows[i][0]);
+                assert_contains(e.msg, rows[i][1]);
+        }
+        char text[POLICY_MAX_ENTRY + 2];
+        memset(text, 'a', sizeof(text));
+        text[POLICY_MAX_ENTRY + 1] = '\0';
+        struct err e = ERR_INIT;
+        assert_int_equal(policy_entry_parse(text, &entry, &e), -1);
+        assert_contains(e.msg, "at most 300");
+}
+
+static void names_match_whole_labels_and_ports(void **state)
+{
+        struct policy *p =
+                policy_of("{\"profile\":\"brokered\",\"allow\":[\"a.org\",\"b.org:22\",\"*.c.org\",\"11.0.0.0/8:5\"]}");
+        (void)state;
+        assert_true(allows(p, "a.org", 443));
+        assert_false(allows(p, "a.org", 80));
+        assert_false(allows(p, "x.a.org", 443));
+        assert_false(allows(p, "xa.org", 443));
+        assert_true(allows(p, "b.org", 22));
+        assert_false(allows(p, "b.org", 443));
+        assert_true(allows(p, "x.c.org", 443));
+        assert_true(allows(p, "x.y.c.org", 443));
+        assert_false(allows(p, "c.org", 443));
+        assert_false(allows(p, "xc.org", 443));
+        assert_false(allows(p, ".c.org", 443));
+        assert_true(allows(p, "11.2.3.4", 5));
+        assert_false(allows(p, "12.2.3.4", 5));
+        assert_false(allows(p, "11.2.3.4", 6));
+        assert_true(policy_knows_name(p, "b.org") && policy_knows_name(p, "x.c.org") && !policy_knows_name(p, "c.org"));
+        policy_free(p);
+}
+
+static void port_80_is_weak(void **state)
+{
+        struct policy *p = policy_of("{\"allow\":[\"a.org:80\",\"a.org\",\"11.0.0.0/8:80\"]}");
+        struct address a;
+        (void)state;
+        assert_true(policy_match_name(p, "a.org", 80).weak);
+        assert_false(policy_match_name(p, "a.org", 443).weak);
+        assert_true(address_parse("11.0.0.1", &a) && policy_match_address(p, &a, 80).weak);
+        policy_free(p);
+}
+
+static void a_special_address_is_refused_unless_its_prefix_is_named(void **state)
+{
+        struct policy *p = policy_of(
+                "{\"allow\":[\"a.org:1\",\"10.1.0.0/16:1\",\"0.0.0.0/0:1\",\"169.254.0.0/16:1\",\"127.0.0.1/32:2\"]}");
+        (void)state;
+        assert_null(refusal(p, "10.1.2.3", 1, false));
+        assert_string_equal(refusal(p, "10.1.2.3", 2, false), "a private address");
+        assert_string_equal(refusal(p, "10.2.2.3", 1, false), "a private address");
+        assert_string_equal(refusal(p, "127.0.0.1", 1, false), "a loopback address"); /* 0.0.0.0/0 names nothing */
+        assert_null(refusal(p, "127.0.0.1", 2, true));
+        assert_null(refusal(p, "169.254.1.1", 1, false));
+        assert_string_equal(refusal(p, "169.254.169.254", 1, false), "a metadata address");
+        assert_null(refusal(p, "11.1.1.1", 9, false));
+        policy_free(p);
+}
+
+static void an_address_of_this_host_is_refused_unless_its_prefix_is_named(void **state)
+{
+        struct policy *p = policy_of("{\"allow\":[\"11.1.0.0/16:1\",\"0.0.0.0/0:2\"]}");
+        (void)state;
+        assert_null(refusal(p, "11.1.0.1", 1, true));
+        assert_string_equal(refusal(p, "11.1.0.1", 2, true), "an address of this host");
+        assert_string_equal(refusal(p, "11.2.0.1", 1, true), "an address of this host");
+        policy_free(p);
+}
+
+static void a_policy_out_of_form_is_refused_with_its_field(void **state)
+{
+        static const char *const rows[][2] = {
+                {"[]", "egress: expected an object"},       {"{\"profile\":\"open\"}", "egress.profile"},
+                {"{\"profile\":1}", "egress.profile"},      {"{\"on_violation\":\"x\"}", "egress.on_violation"},
+                {"{\"allow\":1}", "egress.allow"},          {"{\"allow\":[\"a.org\",1]}", "egress.allow[1]"},
+                {"{\"allow\":[\"*\"]}", "egress.allow[0]"}, {"{\"allwo\":[]}", "unknown key 'allwo'"}};
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                json_t *object = json_loads(rows[i][0], 0, NULL);
+                struct policy *p = NULL;
+                struct err e = ERR_INIT;
+                assert_int_equal(policy_from_json(object, &p, &e), -1);
+                assert_contains(e.msg, rows[i][1]);
+                json_decref(object);
+        }
+}
+
+static void entries_are_limited(void **state)
+{
+        (void)state;
+        for (unsigned n = POLICY_MAX_ENTRIES; n <= POLICY_MAX_ENTRIES + 1; n++) {
+                json_t *object = json_object(), *list = json_array();
+                struct policy *p = NULL;
+                for (unsigned i = 0; i < n; i++)
+                        json_array_append_new(list, json_string("a.org"));
+                json_object_set_new(object, "allow", list);
+                assert_int_equal(policy_from_json(object, &p, NULL), n > POLICY_MAX_ENTRIES ? -1 : 0);
+                policy_free(p);
+                json_decref(object);
+        }
+}
+
+static void the_default_is_sealed_and_fails(void **state)
+{
+        struct policy *p = policy_of("{}");
+        (void)state;
+        assert_int_equal(p->profile, POLICY_SEALED);
+        assert_int_equal(p->on_violation, POLICY_FAIL);
+        policy_free(p);
+}
+
+static void what_would_have_allowed_it_is_an_entry(void **state)
+{
+        struct address a;
+        char text[POLICY_TEXT];
+        (void)state;
+        policy_wanted("a.org", NULL, 443, text);
+        assert_string_equal(text, "a.org");
+        policy_wanted("a.org", NULL, 80, text);
+        assert_string_equal(text, "a.org:80");
+        assert_true(address_parse("2a00::1", &a));
+        policy_wanted(NULL, &a, 443, text);
+        assert_string_equal(text, "[2a00::1]/128");
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(entries_read_as_they_are_written),
+                cmocka_unit_test(what_is_no_entry_is_refused_with_why),
+                cmocka_unit_test(names_match_whole_labels_and_ports),
+                cmocka_unit_test(port_80_is_weak),
+                cmocka_unit_test(a_special_address_is_refused_unless_its_prefix_is_named),
+                cmocka_unit_test(an_address_of_this_host_is_refused_unless_its_prefix_is_named),
+                cmocka_unit_test(a_policy_out_of_form_is_refused_with_its_field),
+                cmocka_unit_test(entries_are_limited),
+                cmocka_unit_test(the_default_is_sealed_and_fails),
+                cmocka_unit_test(what_would_have_allowed_it_is_an_entry),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

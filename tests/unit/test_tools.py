@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""What tools/progress, tools/tally, tools/setup and tools/mutants promise."""
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
+
+
+def run(*command, **options):
+    return subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
+
+
+class Progress(unittest.TestCase):
+    def test_status_and_output_of_a_failed_command(self):
+        result = run(TOOLS / "progress", "a label", "sh", "-c", "echo reason; exit 7")
+        self.assertEqual(result.returncode, 7)
+        self.assertTrue(result.stdout.startswith("-- a label\n"))
+        self.assertIn("FAILED with status 7", result.stdout)
+        self.assertTrue(result.stdout.endswith("reason\n"))
+
+    def test_silent_when_all_is_well(self):
+        result = run(TOOLS / "progress", "a label", "sh", "-c", "echo noise")
+        self.assertEqual(result.returncode, 0)
+        self.assertNotIn("noise", result.stdout)
+
+    def test_beats_while_the_command_runs_and_shows_its_last_line_escaped(self):
+        with tempfile.TemporaryDirectory() as folder:
+            gate = os.path.join(folder, "gate")
+            os.mkfifo(gate)
+            process = subprocess.Popen([TOOLS / "progress", "x", "sh", "-c", f"printf 'one\\ntwo\\033[2J\\n'; cat {gate}"],
+                                       stdout=subprocess.PIPE, text=True)
+            self.assertEqual(process.stdout.readline(), "-- x\n")
+            # The command cannot end before the gate opens, so a second line is a heartbeat.
+            line = process.stdout.readline()
+            with open(gate, "w"):
+                pass
+            process.communicate()
+            self.assertRegex(line, r"^ +\d+s  two\[2J\n$")
+            self.assertEqual(process.returncode, 0)
+
+
+class Mutants(unittest.TestCase):
+    def test_every_patch_names_its_test_and_applies(self):
+        root = TOOLS.parent
+        patches = sorted((root / "tests/mutants").glob("*.patch"))
+        self.assertTrue(patches)
+        for patch in patches:
+            with self.subTest(patch.stem):
+                self.assertTrue(patch.read_text().startswith("# test: "))
+                result = run("git", "apply", "--check", patch, cwd=root)
+                self.assertEqual(result.returncode, 0, result.stderr)
+
+
+class Tally(unittest.TestCase):
+    def tally(self, **files):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in files.items():
+                (pathlib.Path(folder) / name.replace("_", ".", 1) if name != "failed" else
+                 pathlib.Path(folder) / "failed-steps").write_text(text)
+            return run(TOOLS / "tally", folder)
+
+    @staticmethod
+    def meson(*results):
+        return "".join(json.dumps({"name": f"t{i}", "result": r}) + "\n" for i, r in enumerate(results))
+
+    JUNIT = ('<testsuites><testsuite><testcase classname="a" name="ok"/><testcase classname="a" name="bad"><failure/>'
+             '</testcase><testcase classname="a" name="away"><skipped/></testcase></testsuite></testsuites>')
+
+    def test_sums_both_kinds(self):
+        result = self.tally(unit_json=self.meson("OK", "OK", "SKIP"), e2e_xml=self.JUNIT)
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.stdout.splitlines()[-1], "3 passed, 1 failed, 2 skipped")
+        self.assertIn("failed: a::bad", result.stdout)
+
+    def test_all_passed(self):
+        result = self.tally(unit_json=self.meson("OK"))
+        self.assertEqual((result.returncode, result.stdout), (0, "1 passed, 0 failed\n"))
+
+    def test_every_other_result_is_a_failure(self):
+        result = self.tally(unit_json=self.meson("OK", "FAIL", "TIMEOUT", "ERROR", "UNEXPECTEDPASS", "INTERRUPT"))
+        self.assertEqual(result.stdout.splitlines()[-1], "1 passed, 5 failed")
+
+    def test_failed_step_counts(self):
+        result = self.tally(unit_json=self.meson("OK"), failed="build with clang\n")
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.stdout, "failed: build with clang\n1 passed, 1 failed\n")
+
+    def test_what_passes_only_at_the_second_try_is_named_and_what_fails_twice_has_failed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            again = pathlib.Path(folder) / "again"
+            again.mkdir()
+            (pathlib.Path(folder) / "unit.json").write_text(self.meson("OK", "FAIL", "FAIL"))
+            (again / "unit.json").write_text("".join(
+                json.dumps({"name": f"t{i}", "result": verdict}) + "\n" for i, verdict in ((1, "OK"), (2, "FAIL"))))
+            result = run(TOOLS / "tally", folder)
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.stdout.splitlines(), ["passed at the second try only: t1", "failed: t2", "2 passed, 1 failed"])
+
+    def test_nothing_at_all_is_no_success(self):
+        result = self.tally()
+        self.assertEqual((result.returncode, result.stdout), (1, "0 passed, 0 failed\n"))
+
+
+class Setup(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name)
+        self.bin = self.root / "bin"
+        self.bin.mkdir()
+        (self.root / "tools").mkdir()
+        for name in ("setup", "progress"):
+            (self.root / "tools" / name).write_text((TOOLS / name).read_text())
+            (self.root / "tools" / name).chmod(0o755)
+        (self.root / "tools" / "packages.txt").write_text("present\nabsent\n")
+        self.program("dpkg-query", 'case "$4" in present) echo installed ;; *) exit 1 ;; esac')
+        self.program("apt-get", f'echo "$@" >>{self.root}/apt')
+
+    def program(self, name, text):
+        (self.bin / name).write_text(f"#!/bin/sh\n{text}\n")
+        (self.bin / name).chmod(0o755)
+
+    def setup_with(self, uid):
+        self.program("id", f"echo {uid}")
+        return run(self.root / "tools/setup", env={"PATH": f"{self.bin}:{os.environ['PATH']}"})
+
+    def test_root_installs_what_is_missing_and_no_more(self):
+        result = self.setup_with(0)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        calls = (self.root / "apt").read_text().splitlines()
+        self.assertIn("update", calls[0])
+        self.assertTrue(calls[1].endswith("install -y --no-install-recommends absent"), calls)
+
+    def test_others_are_told_what_to_run(self):
+        result = self.setup_with(1000)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("sudo apt-get install absent", result.stderr)
+        self.assertFalse((self.root / "apt").exists())
+
+    def test_nothing_missing_touches_nothing(self):
+        (self.root / "tools" / "packages.txt").write_text("# comment\n\npresent\n")
+        result = self.setup_with(1000)
+        self.assertEqual((result.returncode, result.stdout), (0, "-- set-up: nothing is missing\n"))
+        self.assertFalse((self.root / "apt").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
