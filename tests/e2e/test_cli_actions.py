@@ -54,6 +54,7 @@ class World:
 
 @pytest.fixture
 def world(cli, folder):
+    give(folder)
     return World(cli, folder)
 
 
@@ -117,6 +118,7 @@ def test_what_is_added_is_the_commit_alone_without_its_history(world):
 def test_a_clone_in_the_mirror_is_pinned_and_left_alone(world):
     repo = world.action("greet")
     (world.mirror / "owner").mkdir(parents=True)
+    give(world.mirror)
     Repo(world.folder / "any").git("clone", "-q", repo.path, world.mirror / "owner/greet")
     assert world.add(repo, "owner/greet", "--pin", "v1").status == 0
     assert not (world.mirror / "owner/greet.git").exists()
