@@ -327,9 +327,16 @@ class State(store_session.Shelves):
     def __init__(self, world, repository):
         self.artifacts, self.caches = world.artifacts(), world.caches(repository)
         self.artifacts.mkdir(parents=True, exist_ok=True)
+        world.done()
 
     def __exit__(self, *_):
         pass
+
+
+class Client(store_session.Client):
+    """Of a devdep-store of the user whose state it is."""
+
+    become = staticmethod(become)
 
 
 def upload(store, what, data):
@@ -350,7 +357,7 @@ def test_what_a_running_job_uploads_survives_every_command_beside_it(world):
     world.artifact("other")
     world.cache("old")
     data = archive({"a": os.urandom(5000)})
-    with State(world, "/gone/.git") as state, state.start(cls=store_session.Client) as store:
+    with State(world, "/gone/.git") as state, state.start(cls=Client) as store:
         for what, command in (("dist", ("artifacts", "rm", "7", "--all")), ("key", ("cache", "prune", "--max-size", "0"))):
             rest = upload(store, what, data)
             assert world.cli(*command).status == 0
@@ -364,7 +371,7 @@ def test_what_a_running_job_uploads_survives_every_command_beside_it(world):
 def test_a_cache_that_is_pruned_while_a_job_reads_it_is_read_to_its_end(world):
     content = os.urandom(3_000_000)
     entry = world.cache("key", text=content)
-    with State(world, "/gone/.git") as state, state.start(cls=store_session.Client) as store:
+    with State(world, "/gone/.git") as state, state.start(cls=Client) as store:
         assert store.ask("find-cache", ("key", "key"), ("version", store_session.VERSION))["name"] == "key"
         store.ask("get-cache", ("id", entry["id"]))
         assert world.cli("cache", "rm", "key", "--dir", "/gone/.git").status == 0
