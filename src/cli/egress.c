@@ -62,12 +62,12 @@ static json_t *from_profile(const struct profile *p)
         static const enum policy_profile reach[] = {
                 [PROFILE_SEALED] = POLICY_SEALED, [PROFILE_BROKERED] = POLICY_BROKERED, [PROFILE_AUDIT] = POLICY_AUDIT};
         const struct profile_egress *x = p ? &p->egress : NULL;
-        const struct profile_destination *allowed = x ? x->allow.v : NULL;
+        const struct profile_str *allowed = x ? x->allow.v : NULL;
         bool warns = x && x->on_violation.value == PROFILE_VIOLATION_WARNS;
         json_t *list = json_array();
 
         for (size_t i = 0; list && x && i < x->allow.n; i++)
-                json_array_append_new(list, json_string(allowed[i].text.text));
+                json_array_append_new(list, json_string(allowed[i].text));
         return json_pack("{s:s,s:s,s:o}", "profile", policy_profile_name(x ? reach[x->reach.value] : POLICY_SEALED),
                          "on_violation", policy_violation_name(warns ? POLICY_WARN : POLICY_FAIL), "allow", list);
 }

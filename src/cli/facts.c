@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
-#include "vm/slot.h"
+#include "cli/gitask.h"
 #include "workflow/event.h"
 #include "workflow/plan.h"
 #include "workflow/value.h"
@@ -76,21 +76,12 @@ static int name_repository(struct facts *f, const char *top, struct err *e)
 
 static int ask_git(const char *state, const struct source_place *place, struct source_facts_own *ret, struct err *e)
 {
-        AUTO(source_asker_freep) struct source_asker *asker = NULL;
-        struct source_start start = SOURCE_START_INIT;
-        struct slot *slot = NULL;
-        int r = slot_take(state, &slot, e);
+        struct gitask git = GITASK_INIT;
+        int r = gitask_open(state, place, &git, e);
 
-        if (r < 0)
-                return r;
-        start.place = place;
-        start.uid = slot->uid[SLOT_SOURCE];
-        start.gid = slot->uid[SLOT_SOURCE];
-        r = source_asker_new(&start, &asker, e);
         if (r == 0)
-                r = source_asker_facts(asker, ret, e);
-        asker = source_asker_free(asker);
-        slot_release(slot);
+                r = source_asker_facts(git.asker, ret, e);
+        gitask_done(&git);
         return r;
 }
 

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "cli/changed.h"
 #include "cli/command.h"
 #include "cli/repofile.h"
 #include "codec/diag.h"
@@ -134,24 +135,35 @@ static int read_called(void *user, const char *path, struct buf *ret, struct err
 }
 
 /* The command line goes before the profile. */
-static int find_files(struct launch *l, const struct workflow_trigger *trigger, struct err *e)
+static void find_changed(void *user, struct workflow_trigger *trigger)
+{
+        struct launch *l = user;
+        struct workflow_trigger found;
+
+        changed_find(l->store.state, &l->place, &l->event);
+        event_trigger(&l->event, &found);
+        trigger->paths = found.paths;
+        trigger->n_paths = found.n_paths;
+}
+
+static int find_files(struct launch *l, struct selection_event *event, struct err *e)
 {
         const struct profile *p = l->profile.profile;
         const bool profiles = !l->o.workflow && p && p->workflow.text;
         const struct selection_want want = {profiles ? p->workflow.text : l->o.workflow, profiles};
-        int r = select_workflows(launch_top(l), &want, trigger, &l->selection, e);
+        int r = select_workflows(launch_top(l), &want, event, &l->selection, e);
 
         return r < 0 && profiles ? profile_file_blame(&l->profile, &p->workflow.pos, "workflow", r, e) : r;
 }
 
 static int find_workflows(struct launch *l, struct err *e)
 {
-        struct workflow_trigger trigger;
+        struct selection_event event = {.changed = find_changed, .user = l};
 
-        event_trigger(&l->event, &trigger);
-        if (!trigger.ref && strcmp(l->o.event, "push") == 0 && *l->facts.ref)
-                trigger.ref = l->facts.ref;
-        int r = find_files(l, &trigger, e);
+        event_trigger(&l->event, &event.trigger);
+        if (!event.trigger.ref && strcmp(l->o.event, "push") == 0 && *l->facts.ref)
+                event.trigger.ref = l->facts.ref;
+        int r = find_files(l, &event, e);
         if (r == 0 && l->o.job)
                 r = selection_keep_job(&l->selection, l->o.job, e);
         if (r < 0)
@@ -161,7 +173,7 @@ static int find_workflows(struct launch *l, struct err *e)
                 return err_nomem(e);
         for (size_t i = 0; i < l->selection.n; i++) {
                 l->workflows[i].file = &l->selection.v[i];
-                workflow_selects(l->selection.v[i].workflow, &trigger, &l->workflows[i].unselected);
+                workflow_selects(l->selection.v[i].workflow, &event.trigger, &l->workflows[i].unselected);
         }
         return 0;
 }

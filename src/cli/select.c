@@ -25,7 +25,7 @@ static const char *const folders[] = {".github/workflows", ".forgejo/workflows",
 struct search {
         const char *top;
         const char *folder;
-        const struct workflow_trigger *trigger;
+        struct selection_event *event;
         bool chosen; /* the user named the file */
         struct selection *ret;
         size_t seen;
@@ -98,14 +98,19 @@ static int keep(struct search *s, struct selected *found, struct err *e)
 
 static int consider(struct search *s, struct selected *found, struct err *e)
 {
+        struct selection_event *ev = s->event;
         const char *reason = "";
 
-        if (workflow_selects(found->workflow, s->trigger, &reason))
+        if (!ev->asked && workflow_asks_paths(found->workflow, &ev->trigger)) {
+                ev->asked = true;
+                ev->changed(ev->user, &ev->trigger);
+        }
+        if (workflow_selects(found->workflow, &ev->trigger, &reason))
                 return keep(s, found, e);
         if (!s->chosen)
                 return buf_printf(&s->passed_over, e, "; %s: %s", found->file, reason);
         log_warning("%s: the event '%s' does not start this workflow (%s); it runs because it was named", found->file,
-                    s->trigger->event, reason);
+                    ev->trigger.event, reason);
         return keep(s, found, e);
 }
 
@@ -225,10 +230,10 @@ static int search_one(struct search *s, const struct selection_want *want, struc
                        want->is_repository ? "there" : "here", s->top);
 }
 
-int select_workflows(const char *top, const struct selection_want *want, const struct workflow_trigger *trigger,
+int select_workflows(const char *top, const struct selection_want *want, struct selection_event *event,
                      struct selection *ret, struct err *e)
 {
-        struct search s = {.top = top, .trigger = trigger, .chosen = want->file != NULL, .ret = ret};
+        struct search s = {.top = top, .event = event, .chosen = want->file != NULL, .ret = ret};
         struct err first = ERR_INIT;
 
         int r = want->file ? search_one(&s, want, &first) : search_all(&s, &first);
@@ -240,7 +245,7 @@ int select_workflows(const char *top, const struct selection_want *want, const s
                 r = err_set(e, ERR_USAGE,
                             "the event '%s' starts no workflow of %s (name a file with -W, or another event with "
                             "--event)%.*s",
-                            trigger->event, top, (int)s.passed_over.len, (const char *)s.passed_over.data);
+                            event->trigger.event, top, (int)s.passed_over.len, (const char *)s.passed_over.data);
         buf_done(&s.passed_over);
         if (r < 0)
                 selection_done(ret);

@@ -31,10 +31,19 @@ struct selection_want {
         bool is_repository; /* the repository names it, not the user: a path is one from `top`, and stays below it */
 };
 
+/* What happened. changed() is called once at most, when a workflow filters by the files that changed: it sets those of
+ * the trigger. */
+struct selection_event {
+        struct workflow_trigger trigger;
+        void (*changed)(void *user, struct workflow_trigger *trigger);
+        void *user;
+        bool asked;
+};
+
 /* A file that is wanted runs whatever its `on:` says, but a warning says so when the event does not select it. Files
  * below `top` are opened beneath it, links that lead out are refused.
  *
  * Problems of every file are written to standard error with their place; a file with errors is ERR_USAGE. No file, or
  * none that the event selects: ERR_USAGE, naming what was looked at. */
-int select_workflows(const char *top, const struct selection_want *want, const struct workflow_trigger *trigger,
+int select_workflows(const char *top, const struct selection_want *want, struct selection_event *event,
                      struct selection *ret, struct err *e);

@@ -43,92 +43,6 @@ int policy_violation_parse(const char *text, enum policy_violation *ret, struct 
         return err_set(e, ERR_USAGE, "expected fail or warn, found '%.40s'", text);
 }
 
-/* ---- entries ---- */
-
-static int parse_port(const char *text, uint16_t *ret, struct err *e)
-{
-        uint64_t port = 0;
-        int r = num_u64(text, 1, UINT16_MAX, "the port", &port, e);
-
-        *ret = (uint16_t)port;
-        return r;
-}
-
-/* The address may hold colons, and stand in brackets: the port is behind a colon that follows the length. */
-static int parse_prefix(char *text, struct policy_entry *ret, struct err *e)
-{
-        char *slash = strchr(text, '/'), *colon = strchr(slash, ':');
-
-        ret->kind = POLICY_PREFIX;
-        if (colon)
-                *colon = '\0';
-        if (text[0] == '[' && slash[-1] == ']') {
-                text++;
-                memmove(slash - 1, slash, strlen(slash) + 1);
-        }
-        int r = prefix_parse(text, &ret->prefix, e);
-        return r < 0 || !colon ? r : parse_port(colon + 1, &ret->port, e);
-}
-
-static int parse_name(char *text, struct policy_entry *ret, struct err *e)
-{
-        struct address unused;
-        char *colon = strchr(text, ':');
-
-        if (address_parse(text, &unused))
-                return err_set(e, ERR_USAGE, "an address needs prefix and port: ADDRESS/PREFIX:PORT");
-        if (colon)
-                *colon = '\0';
-        ret->kind = str_starts(text, "*.") ? POLICY_BELOW : POLICY_NAME;
-        const char *name = ret->kind == POLICY_BELOW ? text + 2 : text;
-        if (str_eq(text, "*") || (ret->kind == POLICY_BELOW && !strchr(name, '.')))
-                return err_set(e, ERR_USAGE,
-                               "'*' stands for too much: expected *.NAME with a NAME of two labels or more");
-        int r = name_normalise(name, strlen(name), ret->name, e);
-        return r < 0 || !colon ? r : parse_port(colon + 1, &ret->port, e);
-}
-
-int policy_entry_parse(const char *text, struct policy_entry *ret, struct err *e)
-{
-        char copy[POLICY_MAX_ENTRY + 1];
-
-        *ret = (struct policy_entry){.port = POLICY_DEFAULT_PORT};
-        if (!str_copy(copy, sizeof(copy), text))
-                return err_set(e, ERR_USAGE, "an entry has at most %u bytes", POLICY_MAX_ENTRY);
-        return strchr(copy, '/') ? parse_prefix(copy, ret, e) : parse_name(copy, ret, e);
-}
-
-bool policy_entry_is_weak(const struct policy_entry *entry)
-{
-        return entry->port == POLICY_PLAIN_PORT;
-}
-
-void policy_entry_text(const struct policy_entry *entry, char ret[POLICY_TEXT])
-{
-        char address[ADDRESS_TEXT], port[8] = "";
-
-        if (entry->port != POLICY_DEFAULT_PORT)
-                snprintf(port, sizeof(port), ":%u", entry->port);
-        address_text(&entry->prefix.address, address);
-        if (entry->kind != POLICY_PREFIX)
-                snprintf(ret, POLICY_TEXT, "%s%s%s", entry->kind == POLICY_BELOW ? "*." : "", entry->name, port);
-        else if (entry->prefix.address.v6)
-                snprintf(ret, POLICY_TEXT, "[%s]/%u%s", address, entry->prefix.len, port);
-        else
-                snprintf(ret, POLICY_TEXT, "%s/%u%s", address, entry->prefix.len, port);
-}
-
-void policy_wanted(const char *name, const struct address *a, uint16_t port, char ret[POLICY_TEXT])
-{
-        struct policy_entry entry = {.kind = name ? POLICY_NAME : POLICY_PREFIX, .port = port};
-
-        if (name)
-                str_copy(entry.name, sizeof(entry.name), name);
-        else
-                entry.prefix = (struct prefix){.address = *a, .len = address_bits(a)};
-        policy_entry_text(&entry, ret);
-}
-
 /* ---- from JSON ---- */
 
 struct policy *policy_free(struct policy *p)
@@ -269,14 +183,13 @@ struct policy_match policy_match_address(const struct policy *p, const struct ad
         return m;
 }
 
-/* Does an entry name this address, and not only a range so large that it happens to hold it? */
+/* Does an entry name this special address, and not only a range so large that it happens to hold it? */
 static bool is_named(const struct policy *p, const struct address *a, uint16_t port, const struct prefix *special)
 {
         for (size_t i = 0; i < p->n; i++) {
                 const struct policy_entry *entry = &p->entries[i];
-                if (entry->port != port || entry->kind != POLICY_PREFIX || !prefix_has(&entry->prefix, a))
-                        continue;
-                if (special ? prefix_covers(special, &entry->prefix) : entry->prefix.len > 0)
+                if (entry->port == port && entry->kind == POLICY_PREFIX && prefix_has(&entry->prefix, a) &&
+                    prefix_covers(special, &entry->prefix))
                         return true;
         }
         return false;
@@ -289,5 +202,5 @@ const char *policy_address_refusal(const struct policy *p, const struct address 
 
         if (what)
                 return is_named(p, a, port, &special) ? NULL : what;
-        return own && !is_named(p, a, port, NULL) ? "an address of this host" : NULL;
+        return own && !policy_match_address(p, a, port).allowed ? "an address of this host" : NULL;
 }

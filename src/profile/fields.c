@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "net/policy_entry.h"
 #include "profile/profile.h"
 
 /* ---- texts ---- */
@@ -14,8 +15,17 @@
 #define V4 OCTET "(?:[.]" OCTET "){3}"
 #define V6 "[[][0-9A-Fa-f:.]{2,45}[\\]]"
 #define NAME_OF_HOST "(?:" LABEL "[.])*" LAST_LABEL
+#define NAME_LABEL "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+#define LAST_NAME_LABEL "(?!(?:[0-9]+|0[Xx][0-9A-Fa-f]*)(?::|$))" NAME_LABEL
 #define NO_DOTS "(?!(?:[^#]*/)?[.][.]?(?:[/#]|$))" /* no component "." or ".." */
 #define COMPONENT "[A-Za-z0-9_-][A-Za-z0-9._-]*"
+
+static int parse_destination(const char *text, struct err *e)
+{
+        struct policy_entry unused;
+
+        return policy_entry_parse(text, &unused, e);
+}
 
 const struct text_rule text_rules[RULE_COUNT] = {
         [RULE_NAME] = {"name", "[A-Za-z0-9][A-Za-z0-9._-]*", PROFILE_MAX_NAME,
@@ -42,9 +52,10 @@ const struct text_rule text_rules[RULE_COUNT] = {
         [RULE_SECRET_REF] = {"secret-reference", COMPONENT "(?:/" COMPONENT ")+#" COMPONENT, 512,
                              "mount/path#key of letters, digits, '.', '_' and '-', no part beginning with '.'"},
         [RULE_DESTINATION] = {"destination",
-                              "(?:" NAME_OF_HOST "|[*][.](?:" LABEL "[.])+" LAST_LABEL ")(?::" PORT ")?|" V4
-                              "/(?:3[0-2]|[12][0-9]|[1-9]):" PORT "|" V6 "/(?:12[0-8]|1[01][0-9]|[1-9][0-9]?):" PORT,
-                              300, "name[:port], *.name[:port] or address/prefix:port"},
+                              "(?:(?:" NAME_LABEL "[.])*|[*][.](?:" NAME_LABEL "[.])+)" LAST_NAME_LABEL "(?::" PORT
+                              ")?|" V4 "/(?:3[0-2]|[12][0-9]|[1-9]):" PORT "|" V6
+                              "/(?:12[0-8]|1[01][0-9]|[1-9][0-9]?):" PORT,
+                              POLICY_MAX_ENTRY, "name[:port], *.name[:port] or address/prefix:port", parse_destination},
         [RULE_COMMAND] = {"command",
                           "(?![ \\t\\r\\n]*$)(?![\\s\\S]*[$][{][{])[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]+",
                           PROFILE_MAX_COMMAND, "a shell command without ${{ }} and control characters"},
@@ -163,7 +174,7 @@ static const struct field egress_fields[] = {
          .about = "What an attempt to reach something else does to the run: fail (the default) or warn.",
          .example = "fail"},
         {.key = "allow",
-         TEXTS(RULE_DESTINATION, 0, PROFILE_MAX_ALLOWED, profile_destination),
+         TEXTS(RULE_DESTINATION, 0, PROFILE_MAX_ALLOWED, profile_str),
          AT(profile_egress, allow),
          .about = "name[:port], *.name[:port] (names below it) and address/prefix:port; the port is 443 where none is "
                   "written.",

@@ -29,11 +29,15 @@ enum rule {
         RULE_COUNT,
 };
 
+struct err;
+
 struct text_rule {
         const char *name; /* of the definition in the schema */
         const char *pattern;
         unsigned max;         /* characters */
         const char *expected; /* "expected ..." */
+        /* NULL: the pattern decides. Else this does, with a sentence, and the pattern is what the schema says of it. */
+        int (*parse)(const char *text, struct err *e);
 };
 extern const struct text_rule text_rules[RULE_COUNT];
 

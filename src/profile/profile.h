@@ -37,7 +37,6 @@ struct json_t;
 #define PROFILE_MAX_ALLOWED 1000u       /* entries of egress.allow */
 #define PROFILE_MAX_HOOKS 50u           /* commands before, and after */
 #define PROFILE_MAX_COMMAND 16384u      /* characters of one of them */
-#define PROFILE_MAX_HOST 253            /* characters of a name of egress.allow */
 #define PROFILE_MAX_VCPUS 64u
 #define PROFILE_MIN_MEMORY ((uint64_t)128 << 20) /* bytes */
 #define PROFILE_MAX_MEMORY ((uint64_t)1 << 40)
@@ -98,29 +97,11 @@ struct profile_secret {
         struct profile_num version;  /* 0: the newest */
 };
 
-/* An entry of egress.allow. */
-enum profile_destination_kind {
-        PROFILE_DESTINATION_NAME,   /* "name" */
-        PROFILE_DESTINATION_BELOW,  /* "*.name": names below it, not itself */
-        PROFILE_DESTINATION_PREFIX, /* "address/prefix" */
-};
-#define PROFILE_DEFAULT_PORT 443u
-
-struct profile_destination {
-        struct profile_str text; /* as it is written */
-        enum profile_destination_kind kind;
-        const char *name; /* NAME, BELOW: in lower case, without "*." */
-        bool is_v6;       /* PREFIX */
-        uint8_t address[16];
-        unsigned prefix; /* bits */
-        unsigned port;
-};
-
 struct profile_egress {
         struct yaml_pos pos;
         struct profile_num reach;        /* enum profile_reach */
         struct profile_num on_violation; /* enum profile_violation */
-        struct profile_list allow;       /* struct profile_destination */
+        struct profile_list allow;       /* struct profile_str: policy_entry_parse() takes each */
 };
 
 struct profile_hooks {

@@ -92,6 +92,16 @@ static bool is_scalar(const struct yaml_node *n)
         return n->kind != YAML_KIND_SEQ && n->kind != YAML_KIND_MAP;
 }
 
+static int parse_text(struct reader *r, const char *key, enum rule rule, const struct yaml_node *n, bool *ret_ok)
+{
+        struct err why = ERR_INIT;
+
+        *ret_ok = text_rules[rule].parse(n->text, &why) == 0;
+        return *ret_ok ? 0
+                       : profile_complain(r, DIAG_ERROR, n->pos, yaml_width(n), NULL, "%s: '%.80s': %s", key, n->text,
+                                          why.msg);
+}
+
 /* A text of the rule. *ret_ok: it is one. */
 static int check_text(struct reader *r, const char *key, enum rule rule, const struct yaml_node *n, bool *ret_ok)
 {
@@ -99,6 +109,8 @@ static int check_text(struct reader *r, const char *key, enum rule rule, const s
         if (n->kind != YAML_KIND_STRING)
                 return unexpected(r, key, n, is_scalar(n) && *n->text ? "write it in quotes" : NULL,
                                   text_rules[rule].expected);
+        if (text_rules[rule].parse)
+                return parse_text(r, key, rule, n, ret_ok);
         if (patterns_fit(r->patterns, rule, n->text, n->len, ret_ok, r->e) < 0)
                 return -1;
         return *ret_ok ? 0 : unexpected(r, key, n, hint_of_text(rule, n->text), text_rules[rule].expected);

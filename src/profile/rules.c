@@ -4,7 +4,6 @@
 
 #include "base/num.h"
 #include "base/str.h"
-#include "profile/destination.h"
 #include "profile/profile.h"
 #include "profile/read.h"
 
@@ -22,15 +21,12 @@ static int check_audit(struct reader *r, const struct profile *p)
 static int check_egress(struct reader *r, const struct profile *p)
 {
         const struct profile_egress *x = &p->egress;
-        const struct profile_destination *v = x->allow.v;
+        const struct profile_str *v = x->allow.v;
 
-        for (size_t i = 0; i < x->allow.n; i++)
-                if (destination_read(r, &((struct profile_destination *)x->allow.v)[i]) < 0)
-                        return -1;
         if (diag_errors(r->problems) > 0)
                 return 0;
         if (x->reach.value == PROFILE_SEALED && x->allow.n > 0)
-                return profile_complain(r, DIAG_WARNING, v[0].text.pos, (unsigned)strlen(v[0].text.text),
+                return profile_complain(r, DIAG_WARNING, v[0].pos, (unsigned)strlen(v[0].text),
                                         "write 'profile: brokered' for what is listed to be reached",
                                         "the list has no effect: the egress profile is 'sealed'");
         if (x->reach.value == PROFILE_BROKERED && x->allow.n == 0)

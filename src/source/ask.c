@@ -185,6 +185,42 @@ int source_asker_resolve(struct source_asker *a, const char *ref, char **ret_com
         return wait_answer(a, source_resolve(a->client, "", ref, on_commit, a, e), e);
 }
 
+static int on_changed(struct source *s, const struct source_changes *c, const struct err *failure, void *user,
+                      struct err *e)
+{
+        struct source_asker *a = user;
+        struct source_changes_own *ret = a->ret;
+        int r = 0;
+        (void)s;
+        (void)e;
+        if (failure)
+                return answered(a, failure);
+        ret->truncated = c->truncated;
+        ret->commits = c->commits;
+        for (size_t i = 0; r == 0 && i < c->n; i++)
+                r = strv_add(&ret->paths, c->paths[i], &a->failure);
+        return answered(a, NULL);
+}
+
+int source_asker_changed(struct source_asker *a, const char *base, enum source_since since, const char *head,
+                         struct source_changes_own *ret, struct err *e)
+{
+        *ret = (struct source_changes_own){.paths = STRV_INIT};
+        int r = need_client(a, e);
+        if (r < 0)
+                return r;
+        a->ret = ret;
+        r = wait_answer(a, source_changed(a->client, base, since, head, on_changed, a, e), e);
+        if (r < 0)
+                source_changes_done(ret);
+        return r;
+}
+
+void source_changes_done(struct source_changes_own *c)
+{
+        strv_done(&c->paths);
+}
+
 static int on_action(struct source *s, const struct source_action *x, const struct err *failure, void *user,
                      struct err *e)
 {

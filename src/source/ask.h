@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/str.h"
 #include "source/client.h"
 #include "source/start.h"
 
@@ -27,6 +28,16 @@ void source_facts_done(struct source_facts_own *f);
 
 /* source_resolve() in the repository itself: the full id, malloc'd. */
 int source_asker_resolve(struct source_asker *a, const char *ref, char **ret_commit, struct err *e);
+
+/* source_changed() in the repository itself. */
+struct source_changes_own {
+        struct strv paths;
+        bool truncated;
+        uint64_t commits;
+};
+int source_asker_changed(struct source_asker *a, const char *base, enum source_since since, const char *head,
+                         struct source_changes_own *ret, struct err *e);
+void source_changes_done(struct source_changes_own *c);
 
 /* source_action(): the commit (malloc'd), the file's name and its bytes. */
 struct source_action_own {

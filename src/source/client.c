@@ -63,7 +63,7 @@ static int on_failed(struct ask *a, const struct err *failure, void *user, struc
         case KIND_FACTS:
                 return s->fn.facts(s, NULL, failure, s->user, e);
         case KIND_CHANGED:
-                return s->fn.changed(s, NULL, 0, false, failure, s->user, e);
+                return s->fn.changed(s, NULL, failure, s->user, e);
         case KIND_ACTION:
                 return s->fn.action(s, NULL, failure, s->user, e);
         case KIND_CHECKOUT:
@@ -166,14 +166,20 @@ static int texts_of(const struct fields *f, const char *key, struct strv *ret, s
 static int take_changed(struct source *s, const struct fields *f, struct err *broken, struct err *e)
 {
         AUTO(strv_done) struct strv paths = STRV_INIT;
+        struct source_changes c = {0};
         uint64_t truncated;
         int r = fields_u64(f, "truncated", 1, &truncated, broken);
+        if (r == 0)
+                r = fields_u64(f, "commits", SOURCE_MAX_COUNTED, &c.commits, broken);
         if (r == 0)
                 r = texts_of(f, "path", &paths, broken);
         if (r < 0)
                 return ASK_E_BROKEN;
+        c.paths = (const char *const *)paths.v;
+        c.n = paths.n;
+        c.truncated = truncated;
         ask_end(s->ask);
-        return s->fn.changed(s, (const char *const *)paths.v, paths.n, truncated, NULL, s->user, e);
+        return s->fn.changed(s, &c, NULL, s->user, e);
 }
 
 static int take_action(struct source *s, const struct fields *f, struct err *broken, struct err *e)
@@ -306,14 +312,18 @@ int source_ask_facts(struct source *s, source_facts_fn *fn, void *user, struct e
         return r < 0 ? r : ask_send(s->ask, e);
 }
 
-int source_changed(struct source *s, const char *base, const char *head, source_changed_fn *fn, void *user,
-                   struct err *e)
+int source_changed(struct source *s, const char *base, enum source_since since, const char *head, source_changed_fn *fn,
+                   void *user, struct err *e)
 {
+        static const char *const names[] = {
+                [SOURCE_SINCE_COMMIT] = "commit", [SOURCE_SINCE_PARENT] = "parent", [SOURCE_SINCE_FORK] = "fork"};
         struct buf *q;
         int r = begin(s, KIND_CHANGED, "changed", user, &q, e);
         s->fn.changed = fn;
         if (r == 0)
                 r = fields_add_str(q, "base", base, e);
+        if (r == 0)
+                r = fields_add_str(q, "since", names[since], e);
         if (r == 0)
                 r = fields_add_str(q, "head", head, e);
         return r < 0 ? r : ask_send(s->ask, e);

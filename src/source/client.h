@@ -126,9 +126,21 @@ typedef int source_facts_fn(struct source *s, const struct source_facts *f, cons
                             struct err *e);
 int source_ask_facts(struct source *s, source_facts_fn *fn, void *user, struct err *e);
 
-/* Paths that differ between two commits, for `paths:` filters; base "" is the first parent of head (or nothing, when
- * head is a root). *truncated when more than SOURCE_MAX_CHANGED differ. */
-typedef int source_changed_fn(struct source *s, const char *const *paths, size_t n, bool truncated,
-                              const struct err *failure, void *user, struct err *e);
-int source_changed(struct source *s, const char *base, const char *head, source_changed_fn *fn, void *user,
-                   struct err *e);
+/* What a list of changed files compares with, given one commit. */
+enum source_since {
+        SOURCE_SINCE_COMMIT, /* it: the two dots of a push */
+        SOURCE_SINCE_PARENT, /* its first parent, or nothing where it is the first commit of all */
+        SOURCE_SINCE_FORK, /* the newest commit that it and the head have in common: the three dots of a pull request */
+};
+/* For `paths:` filters. */
+struct source_changes {
+        const char *const *paths; /* in git's order, at most SOURCE_MAX_CHANGED */
+        size_t n;
+        bool truncated;   /* further ones differ */
+        uint64_t commits; /* of the head that the base has not; SOURCE_MAX_COUNTED means as many or more */
+};
+typedef int source_changed_fn(struct source *s, const struct source_changes *c, const struct err *failure, void *user,
+                              struct err *e);
+/* Paths that differ between two commits, both full ids. ERR_USAGE: what a commit is compared with is not here. */
+int source_changed(struct source *s, const char *base, enum source_since since, const char *head, source_changed_fn *fn,
+                   void *user, struct err *e);

@@ -9,6 +9,7 @@
 #include "source/names.h"
 #include "source/refs.h"
 #include "source/repo.h"
+#include "source/request.h"
 #include "source/worktree.h"
 #include "wire/guest.h"
 
@@ -186,21 +187,64 @@ static int diff(const struct repo *r, const char *base, const char *head, struct
         return git_must(&r->git, &call, e);
 }
 
-int facts_add_changed(const struct repo *r, const char *base, const char *head, struct buf *answer, struct err *e)
+/* What is compared with: NULL is nothing, the parent of the first commit of all. */
+static int find_base(const struct repo *r, const struct request *q, char **ret, struct err *e)
 {
-        AUTO(auto_free) char *parent = NULL, *spec = str_printf("%s^1", head);
-        struct changed c = {.answer = answer};
-        if (!spec)
+        AUTO(auto_free) char *parent = str_printf("%s^1", q->base);
+        AUTO(buf_done) struct buf out = BUF_INIT;
+        if (!parent)
                 return err_nomem(e);
-        int rc = facts_need_commit(r, head, e);
-        if (rc == 0 && base[0] != '\0')
-                rc = facts_need_commit(r, base, e);
-        else if (rc == 0)
-                rc = repo_commit(r, spec, &parent, e);
-        if (rc >= 0)
-                rc = diff(r, base[0] != '\0' ? base : parent, head, &c, e);
+        if (q->since == SOURCE_SINCE_COMMIT)
+                return (*ret = str_dup(q->base)) ? 0 : err_nomem(e);
+        if (q->since == SOURCE_SINCE_PARENT) {
+                int rc = repo_commit(r, parent, ret, e);
+                return rc == REPO_E_MISSING ? repo_need_whole(r, q->base, e) : rc;
+        }
+        const char *const args[] = {"merge-base", q->base, q->head, NULL};
+        int rc = git_text(&r->git, args, NULL, 0, 1024, &out, e);
+        if (rc < 0 && e->code == ERR_USAGE)
+                return err_set(e, ERR_USAGE, "the commits %.12s and %.12s have no common ancestor here%s", q->base,
+                               q->head, repo_missing_hint(r));
+        if (rc == 0 && !(*ret = buf_take_str(&out)))
+                rc = err_nomem(e);
+        if (rc == 0)
+                (*ret)[strcspn(*ret, "\n")] = '\0';
+        return rc;
+}
+
+static int add_count(const struct repo *r, const char *base, const char *head, struct buf *answer, struct err *e)
+{
+        AUTO(auto_free) char *max = str_printf("--max-count=%u", SOURCE_MAX_COUNTED);
+        AUTO(auto_free) char *without = base ? str_printf("^%s", base) : NULL;
+        AUTO(buf_done) struct buf out = BUF_INIT;
+        uint64_t n;
+        if (!max || (base && !without))
+                return err_nomem(e);
+        const char *const args[] = {"rev-list", "--count", max, head, base ? without : "--", base ? "--" : NULL, NULL};
+        int rc = git_text(&r->git, args, NULL, 0, 64, &out, e);
+        const char *text = rc == 0 ? buf_cstr(&out) : "";
+        if (rc < 0 || !text)
+                return rc < 0 ? rc : err_nomem(e);
+        out.data[strcspn(text, "\n")] = '\0';
+        rc = num_u64(text, 0, SOURCE_MAX_COUNTED, "git rev-list", &n, e);
+        return rc < 0 ? rc : fields_add_u64(answer, "commits", n, e);
+}
+
+int facts_add_changed(const struct repo *r, const struct request *q, struct buf *answer, struct err *e)
+{
+        AUTO(auto_free) char *base = NULL;
+        struct changed c = {.answer = answer};
+        int rc = facts_need_commit(r, q->head, e);
+        if (rc == 0)
+                rc = facts_need_commit(r, q->base, e);
+        if (rc == 0)
+                rc = find_base(r, q, &base, e);
+        if (rc == 0)
+                rc = diff(r, base, q->head, &c, e);
         if (rc == 0)
                 rc = fields_add_u64(answer, "truncated", c.truncated, e);
+        if (rc == 0)
+                rc = add_count(r, base, q->head, answer, e);
         if (rc == 0)
                 rc = buf_append(answer, c.paths.data, c.paths.len, e);
         buf_done(&c.paths);

@@ -14,7 +14,8 @@
 #define SOURCE_MAX_SUBMODULES 512u          /* of one checkout, nested ones included */
 #define SOURCE_MAX_ENTRIES 4000000u         /* files of a working tree */
 #define SOURCE_MAX_PATH 4096u               /* bytes of a path inside the repository */
-#define SOURCE_MAX_CHANGED 3000u            /* paths of an answer to `changed` */
+#define SOURCE_MAX_CHANGED 300u             /* paths of an answer to `changed`; GitHub's own limit of path filters */
+#define SOURCE_MAX_COUNTED 1001u            /* commits that are counted for it */
 #define SOURCE_MAX_NOTES 20u                /* notes of one checkout; further ones are counted */
 #define SOURCE_MAX_ACTIONS 128u             /* repositories of a mirror that one connection asks about */
 #define SOURCE_MAX_MANIFEST (512u << 10)    /* bytes of an action file */

@@ -357,3 +357,17 @@ const char *repo_missing_hint(const struct repo *r)
                 return "; this is a shallow clone: git fetch --unshallow brings the rest of the history";
         return "";
 }
+
+int repo_need_whole(const struct repo *r, const char *commit, struct err *e)
+{
+        AUTO(buf_done) struct buf file = BUF_INIT;
+        size_t n = r->config.hex_len;
+        int rc = r->shallow ? repo_read_file(r->own, "shallow", SOURCE_MAX_SHALLOW, &file, e) : FS_E_MISSING;
+        if (rc != 0)
+                return rc == FS_E_MISSING ? 0 : rc;
+        for (size_t at = 0; at + n < file.len; at += n + 1)
+                if (memcmp(file.data + at, commit, n) == 0)
+                        return err_set(e, ERR_USAGE, "the history ends at the commit %.12s%s", commit,
+                                       repo_missing_hint(r));
+        return 0;
+}

@@ -45,6 +45,8 @@ void repo_done(struct repo *r);
  * commit. */
 #define REPO_E_MISSING 1
 int repo_commit(const struct repo *r, const char *id, char **ret, struct err *e);
+/* ERR_USAGE when a shallow clone ends at the commit: it has parents that are not here. */
+int repo_need_whole(const struct repo *r, const char *commit, struct err *e);
 /* A sentence for errors about missing objects of a partial clone or a shallow one, or "". */
 const char *repo_missing_hint(const struct repo *r);
 /* A regular file of at most max bytes beneath folder, no links on the way. FS_E_MISSING. */

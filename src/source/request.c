@@ -15,10 +15,10 @@ static int bad(struct err *e, const char *field, const char *expected)
         return err_set(e, ERR_PROTOCOL, "request field '%s': expected %s", field, expected);
 }
 
-static int take_id(const struct fields *f, const char *key, bool may_be_empty, const char **ret, struct err *e)
+static int take_id(const struct fields *f, const char *key, const char **ret, struct err *e)
 {
         int r = fields_str(f, key, ret, e);
-        if (r < 0 || (may_be_empty && (*ret)[0] == '\0'))
+        if (r < 0)
                 return r;
         return oid_is_valid(*ret, 40) || oid_is_valid(*ret, 64) ? 0 : bad(e, key, "a full commit id");
 }
@@ -40,19 +40,39 @@ static int take_bool(const struct fields *f, const char *key, bool *ret, struct 
         return r;
 }
 
+/* One of the names; *ret is its index. `expected` is for the message. */
+static int take_name(const struct fields *f, const char *key, const char *const *names, size_t n, const char *expected,
+                     size_t *ret, struct err *e)
+{
+        const char *value;
+        int r = fields_str(f, key, &value, e);
+        for (size_t i = 0; r == 0 && i < n; i++) {
+                if (str_eq(value, names[i])) {
+                        *ret = i;
+                        return 0;
+                }
+        }
+        return r < 0 ? r : bad(e, key, expected);
+}
+
 static int take_refs(const struct fields *f, enum source_refs *ret, struct err *e)
 {
         static const char *const names[] = {
                 [SOURCE_REFS_TAGS] = "tags", [SOURCE_REFS_NONE] = "none", [SOURCE_REFS_ALL] = "all"};
-        const char *value;
-        int r = fields_str(f, "refs", &value, e);
-        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(names); i++) {
-                if (str_eq(value, names[i])) {
-                        *ret = (enum source_refs)i;
-                        return 0;
-                }
-        }
-        return r < 0 ? r : bad(e, "refs", "'tags', 'none' or 'all'");
+        size_t i = 0;
+        int r = take_name(f, "refs", names, ARRAY_SIZE(names), "'tags', 'none' or 'all'", &i, e);
+        *ret = (enum source_refs)i;
+        return r;
+}
+
+static int take_since(const struct fields *f, enum source_since *ret, struct err *e)
+{
+        static const char *const names[] = {
+                [SOURCE_SINCE_COMMIT] = "commit", [SOURCE_SINCE_PARENT] = "parent", [SOURCE_SINCE_FORK] = "fork"};
+        size_t i = 0;
+        int r = take_name(f, "since", names, ARRAY_SIZE(names), "'commit', 'parent' or 'fork'", &i, e);
+        *ret = (enum source_since)i;
+        return r;
 }
 
 static int parse_facts(struct request *r, struct err *e)
@@ -75,14 +95,16 @@ static int parse_resolve(struct request *r, struct err *e)
 static int parse_submodules(struct request *r, struct err *e)
 {
         int rc = take_repository(r->fields, &r->repository, e);
-        return rc < 0 ? rc : take_id(r->fields, "commit", false, &r->commit, e);
+        return rc < 0 ? rc : take_id(r->fields, "commit", &r->commit, e);
 }
 
 static int parse_changed(struct request *r, struct err *e)
 {
         r->repository = "";
-        int rc = take_id(r->fields, "base", true, &r->base, e);
-        return rc < 0 ? rc : take_id(r->fields, "head", false, &r->head, e);
+        int rc = take_id(r->fields, "base", &r->base, e);
+        if (rc == 0)
+                rc = take_since(r->fields, &r->since, e);
+        return rc < 0 ? rc : take_id(r->fields, "head", &r->head, e);
 }
 
 static int parse_checkout(struct request *r, struct err *e)
@@ -91,7 +113,7 @@ static int parse_checkout(struct request *r, struct err *e)
         uint64_t depth;
         int rc = take_repository(r->fields, &r->repository, e);
         if (rc == 0)
-                rc = take_id(r->fields, "commit", false, &c->commit, e);
+                rc = take_id(r->fields, "commit", &c->commit, e);
         if (rc == 0)
                 rc = fields_str(r->fields, "ref", &c->ref, e);
         if (rc == 0)

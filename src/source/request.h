@@ -30,6 +30,7 @@ struct request {
         const char *path;        /* action */
         const char *commit;      /* submodules */
         const char *base, *head; /* changed */
+        enum source_since since; /* changed */
         struct source_checkout checkout;
 };
 

@@ -170,7 +170,7 @@ static int do_changed(struct server *s, const struct request *q, struct answer *
 {
         struct node *n = NULL;
         int r = need_node(s, q->repository, &n, e);
-        return r < 0 ? r : facts_add_changed(&n->repo, q->base, q->head, &a->buf, e);
+        return r < 0 ? r : facts_add_changed(&n->repo, q, &a->buf, e);
 }
 
 static int do_submodules(struct server *s, const struct request *q, struct answer *a, struct err *e)

@@ -37,7 +37,12 @@ static int read_pull_request(const struct value *payload, struct event *ev, stru
         int r = 0;
         ev->base_ref = TEXT_AT(pull, "base", "ref");
         ev->head_ref = TEXT_AT(pull, "head", "ref");
-        ev->sha = target ? TEXT_AT(pull, "base", "sha") : merged ? merged : TEXT_AT(pull, "head", "sha");
+        ev->head = TEXT_AT(pull, "head", "sha");
+        ev->base = TEXT_AT(pull, "base", "sha");
+        if (!ev->base)
+                ev->base = ev->base_ref;
+        ev->base_is = EVENT_BASE_BRANCH;
+        ev->sha = target ? TEXT_AT(pull, "base", "sha") : merged ? merged : ev->head;
         if (!number)
                 number = value_get(payload, "number");
         if (ev->base_ref)
@@ -82,6 +87,22 @@ static int add_paths(const struct value *list, struct event *ev, struct err *e)
         return r;
 }
 
+/* The commits to compare. A new branch that brings no commit has changed no file. */
+static void read_range(const struct value *payload, struct event *ev)
+{
+        const struct value *commits = value_get(payload, "commits");
+        const char *before = TEXT_AT(payload, "before");
+        bool listed = commits && value_kind(commits) == VALUE_ARRAY;
+        ev->head = TEXT_AT(payload, "after");
+        ev->base_is = EVENT_BASE_COMMIT;
+        ev->base = before;
+        if (!before || before[strspn(before, "0")] != '\0')
+                return;
+        ev->base_is = EVENT_BASE_FIRST;
+        ev->base = listed && value_count(commits) > 0 ? TEXT_AT(value_at(commits, 0), "id") : NULL;
+        ev->paths_known = listed && value_count(commits) == 0;
+}
+
 /* A push lists the files of its commits. */
 static int read_paths(const struct value *payload, struct event *ev, struct err *e)
 {
@@ -104,8 +125,10 @@ int event_read(const char *name, const struct value *payload, struct event *ret,
                               .repository = TEXT_AT(payload, "repository", "full_name"),
                               .actor = TEXT_AT(payload, "sender", "login")};
         int r = is_pull_request(name) ? read_pull_request(payload, ret, e) : read_plain_ref(payload, ret, e);
-        if (r == 0 && str_eq(name, "push"))
+        if (r == 0 && str_eq(name, "push")) {
+                read_range(payload, ret);
                 r = read_paths(payload, ret, e);
+        }
         if (r < 0)
                 event_done(ret);
         return r;
@@ -121,10 +144,12 @@ void event_done(struct event *ev)
 
 void event_trigger(const struct event *ev, struct workflow_trigger *ret)
 {
+        static const char *const none[] = {NULL};
+        const char *const *paths = ev->paths.n ? (const char *const *)ev->paths.v : none;
         *ret = (struct workflow_trigger){.event = ev->name,
                                          .type = ev->type,
                                          .ref = ev->filter_ref,
-                                         .paths = ev->paths_known ? (const char *const *)ev->paths.v : NULL,
+                                         .paths = ev->paths_known ? paths : NULL,
                                          .n_paths = ev->paths.n};
 }
 

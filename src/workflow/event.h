@@ -10,7 +10,14 @@
 struct err;
 
 #define EVENT_MAX_FILE ((size_t)25 << 20) /* bytes of a payload; GitHub's own limit */
-#define EVENT_MAX_PATHS 3000              /* changed files that filters look at; GitHub's own limit */
+#define EVENT_MAX_PATHS 3000              /* files that the commits of a payload list */
+
+/* What the files that an event changed are compared with, given `base`. */
+enum event_base {
+        EVENT_BASE_COMMIT, /* that commit: the one before a push */
+        EVENT_BASE_FIRST,  /* the parent of that commit: the oldest one of a new branch */
+        EVENT_BASE_BRANCH, /* where the head left it: the base of a pull request */
+};
 
 /* Strings that are borrowed belong to the payload; NULL: unknown. */
 struct event {
@@ -19,6 +26,9 @@ struct event {
         char *ref;        /* github.ref */
         char *filter_ref; /* what filters for branches and tags look at; of a pull request the base branch */
         const char *sha, *head_ref, *base_ref, *repository, *actor;
+        const char *base; /* a commit id, or a branch of a pull request; NULL: the event names none */
+        enum event_base base_is;
+        const char *head;  /* commit id of the newest change; NULL: HEAD */
         struct strv paths; /* changed files */
         bool paths_known;
 };

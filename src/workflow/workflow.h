@@ -182,6 +182,9 @@ struct workflow_trigger {
 /* Does this event start the workflow? *reason (may be NULL) gets a static sentence when it does not. */
 bool workflow_selects(const struct workflow *w, const struct workflow_trigger *t, const char **reason);
 
+/* Do the files that changed decide that? */
+bool workflow_asks_paths(const struct workflow *w, const struct workflow_trigger *t);
+
 /* GitHub's glob for refs and paths: * (not '/'), **, ?, +, [], ! handled by the caller, \ escapes. */
 bool workflow_glob(const char *pattern, const char *text);
 /* Is the pattern well-formed? On false *reason gets a static sentence. */

@@ -68,6 +68,13 @@ static bool type_passes(const struct wf_event *ev, const char *type)
         return !ev->types.n;
 }
 
+bool workflow_asks_paths(const struct workflow *w, const struct workflow_trigger *t)
+{
+        bool is_tag;
+        const struct wf_event *ev = workflow_event(w, t->event);
+        return ev && ev->paths.n && type_passes(ev, t->type) && ref_passes(ev, t->ref, &is_tag) && !is_tag;
+}
+
 bool workflow_selects(const struct workflow *w, const struct workflow_trigger *t, const char **reason)
 {
         const char *why = NULL;

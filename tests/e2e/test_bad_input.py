@@ -170,6 +170,10 @@ def test_an_event_that_starts_nothing_says_why_of_each_file(run):
     usage(run("--event", "no-such-event"), "no-such-event")
 
 
+def test_a_run_whose_files_do_not_pass_the_filters_starts_nothing(run, repo):
+    usage(run(workflow=GOOD.replace("on: push", "on: {push: {paths: ['src/**']}}")), "ci.yml: no changed file passes the filters")
+
+
 def test_an_unknown_job_names_the_known_ones(run):
     usage(run("--job", "b"), "'b'", "a")
 

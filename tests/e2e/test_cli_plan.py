@@ -113,8 +113,119 @@ def test_the_payload_selects_workflows_of_a_repository(cli, folder, repo):
     assert selected({"ref": "refs/heads/main", "commits": [{"modified": ["src/a.c"]}]}) == ["CI", "Docs"]
     assert selected({"ref": "refs/heads/dev", "commits": [{"modified": ["src/a.c"]}]}) == ["Docs"]
     assert "no changed file passes the filters" in selected({"ref": "refs/heads/main", "commits": [{"modified": ["README"]}]})
-    result = cli("plan", cwd=repo.path)
-    assert result.status == 0 and ".github/workflows/ci.yml: CI" in result.out, result
+
+
+PATHS = "on: {push: {paths: ['src/**']}, pull_request: {paths: ['src/**']}}\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: a}]}}\n"
+ZEROS = "0" * 40
+
+
+@pytest.fixture
+def starts(cli, folder, repo):
+    """Whether an event starts the workflow that filters by src/**, and what was said."""
+    def ask(payload=None, event="push", text=None):
+        if text:
+            repo.workflow(text)
+        args = ["plan", "--json", "--event", event]
+        if payload is not None:
+            (folder / "event.json").write_text(json.dumps(payload))
+            args += ["--event-file", folder / "event.json"]
+        result = cli(*args, cwd=repo.path)
+        assert result.status == 0 or "no changed file passes the filters" in result.error[2], result
+        ask.said = result.err
+        return result.status == 0
+    repo.workflow(PATHS)
+    repo.write("src/a.c", "1")
+    ask.first = repo.commit()
+    repo.write("README", "1")
+    ask.second = repo.commit()
+    return ask
+
+
+def test_a_run_without_a_payload_goes_by_the_files_of_HEAD(starts, repo):
+    assert not starts()
+    assert not starts(event="pull_request")
+    repo.write("src/a.c", "2")
+    assert not starts()  # not committed
+    repo.commit()
+    assert starts() and starts(event="pull_request")
+    assert not starts(text=PATHS.replace("paths:", "paths-ignore:"))
+
+
+def test_a_push_is_compared_with_the_commit_before_it(starts, repo):
+    third = repo.commit()
+    push = {"ref": "refs/heads/main"}
+    assert not starts({**push, "before": starts.first, "after": starts.second})
+    repo.write("src/b.c", "1")
+    fourth = repo.commit()
+    repo.write("src/b.c", "2")
+    repo.commit()
+    repo.git("rm", "-q", "src/b.c")
+    last = repo.commit()
+    assert starts({**push, "before": fourth, "after": last})
+    assert not starts({**push, "before": third, "after": last}), "a file that came and went is no difference"
+    assert starts({**push, "before": fourth}), "HEAD is what was pushed"
+    assert not starts({**push, "before": third, "after": third}), "no file changed"
+    lies = {"commits": [{"id": last, "modified": ["src/a.c"]}]}
+    assert not starts({**push, **lies, "before": third, "after": last}), "the commits count, not what the payload lists"
+
+
+def test_a_new_branch_is_compared_with_the_parent_of_its_first_commit(starts, repo):
+    repo.write("src/b.c", "1")
+    third = repo.commit()
+    repo.write("README", "2")
+    last = repo.commit()
+    push = {"ref": "refs/heads/new", "before": ZEROS, "after": last}
+    assert starts({**push, "commits": [{"id": third}, {"id": last}]})
+    assert not starts({**push, "commits": [{"id": last}]})
+    assert not starts({**push, "commits": []}), "no commit of its own"
+    assert not starts({**push}), "the newest commit alone"
+
+
+def test_a_pull_request_is_compared_with_where_it_left_its_base(starts, repo):
+    repo.git("checkout", "-q", "-b", "topic")
+    repo.write("doc", "1")
+    topic = repo.commit()
+    repo.git("checkout", "-q", "main")
+    repo.write("src/b.c", "1")
+    base = repo.commit()
+    pull = {"action": "opened", "number": 1, "pull_request": {"head": {"ref": "topic", "sha": topic}, "base": {"ref": "main", "sha": base}}}
+    assert not starts(pull, "pull_request"), "src/b.c differs from the base, but the topic did not change it"
+    del pull["pull_request"]["base"]["sha"]
+    assert not starts(pull, "pull_request")
+    repo.git("checkout", "-q", "topic")
+    repo.write("src/c.c", "1")
+    pull["pull_request"]["head"]["sha"] = repo.commit()
+    assert starts(pull, "pull_request")
+
+
+def test_files_that_cannot_be_known_pass_with_a_warning(starts, repo):
+    push = {"ref": "refs/heads/main", "before": "1" * 40, "after": starts.second}
+    assert starts(push)
+    assert f"path filters pass: which files the event changed is unknown (the repository has no commit '{'1' * 40}')" in starts.said
+    assert not starts({**push, "commits": [{"modified": ["README"]}]}) and "unknown" not in starts.said
+    assert starts({**push, "commits": [{"modified": ["src/a.c"]}]})
+
+
+def test_more_than_1000_commits_of_a_push_pass_every_filter(starts, repo):
+    commands = "".join(f"commit refs/heads/many\ncommitter x <x@x> {i} +0000\ndata 0\n{f'from {starts.first}' if i == 0 else ''}\n" for i in range(1001))
+    (repo.path.parent / "stream").write_text(commands)
+    repo.git("-c", f"alias.feed=!git fast-import --quiet < {repo.path.parent}/stream", "feed")
+    push = {"ref": "refs/heads/many", "before": starts.first}
+    assert starts({**push, "after": repo.git("rev-parse", "many").strip()})
+    assert not starts({**push, "after": repo.git("rev-parse", "many~1").strip()})
+
+
+def test_the_first_300_files_count(starts, repo):
+    for i in range(299):
+        repo.write(f"a/{i}", "1")
+    repo.write("src/b.c", "1")
+    repo.commit()
+    assert starts()
+    for i in range(300):
+        repo.write(f"a/{i}", "2")
+    repo.write("src/b.c", "2")
+    repo.commit()
+    assert not starts()
 
 
 def test_an_unknown_label_fails_as_it_does_in_a_run(cli, folder, repo):

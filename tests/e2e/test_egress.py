@@ -184,7 +184,7 @@ def test_what_cannot_be_reached_is_reset_at_once_and_is_no_violation(scene):
 def test_a_name_that_resolves_to_a_private_address_is_a_violation_and_its_prefix_would_allow_it(scene):
     job = scene.run("curl -sS https://private.example.test/")
     assert job.finished["code"] == 401
-    assert f"{PRIVATE} is a private address; '{PRIVATE}/32' in egress.allow would allow it" in job.finished["message"]
+    assert f"{PRIVATE} is a private address; '{PRIVATE}/32:443' in egress.allow would allow it" in job.finished["message"]
 
 
 def test_audit_lets_everything_through_and_its_record_becomes_an_allow_list(scene, folder):

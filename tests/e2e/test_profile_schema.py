@@ -18,8 +18,8 @@ HERE = devdep.ROOT / "tests" / "profile-schema"
 SEED = int(os.environ.get("DEVDEP_SEED", "1"))
 COUNT = int(os.environ.get("DEVDEP_PROFILES", "400"))
 # Ranges of sizes and times, values that have to be understood, and rules between keys.
-BEYOND = re.compile(r"expected a (size|time) such as .*, from .* to .*; found '[1-9][0-9]{0,7}[A-Za-z]'|bits behind its prefix|is no IPv6 address"
-                    r"|a name has at most|a run with secrets cannot|the key 'role' is missing|cannot be rotated|names that differ only in case"
+BEYOND = re.compile(r"expected a (size|time) such as .*, from .* to .*; found '[1-9][0-9]{0,7}[A-Za-z]'|bits behind its prefix|is no address|is no IPv6 address"
+                    r"|a name of a host has 1 to 253|a run with secrets cannot|the key 'role' is missing|cannot be rotated|names that differ only in case"
                     r"|is already defined|the key 'endpoint' is missing")
 
 

@@ -349,6 +349,59 @@ def test_a_shallow_clone_stays_one(repo, tmp_path):
     assert answer["code"] == 2 and "git fetch --unshallow" in answer["error"]
 
 
+def save(top, name, content="x"):
+    path = top / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    git(top, "add", "-A")
+    git(top, "commit", "-qm", name)
+    return head(top)
+
+
+def test_what_changed_is_compared_with_a_commit_its_parent_or_the_fork(repo):
+    root = git(repo, "rev-list", "--max-parents=0", "HEAD").strip()
+    fork = head(repo)
+    git(repo, "checkout", "-qb", "topic")
+    save(repo, "topic/one")
+    topic = save(repo, "topic/two")
+    git(repo, "checkout", "-q", "-")
+    base = save(repo, "base/one")
+    by_commit, by_fork, by_parent, by_root, by_nobody = Jailed(repo).ask(
+        ("changed", base, "commit", topic), ("changed", base, "fork", topic), ("changed", topic, "parent", topic),
+        ("changed", root, "parent", root), ("changed", "1" * 40, "commit", topic))
+    assert by_commit == {"paths": ["base/one", "topic/one", "topic/two"], "truncated": False, "commits": 2}
+    assert by_fork == {"paths": ["topic/one", "topic/two"], "truncated": False, "commits": 2}
+    assert by_parent == {"paths": ["topic/two"], "truncated": False, "commits": 1}
+    assert by_root == {"paths": [".gitignore", "file"], "truncated": False, "commits": 1}
+    assert by_nobody["code"] == 2 and "no commit" in by_nobody["error"]
+    git(repo, "checkout", "-q", "--orphan", "alone")
+    (answer,) = Jailed(repo).ask(("changed", fork, "fork", save(repo, "alone")))
+    assert answer["code"] == 2 and "no common ancestor" in answer["error"]
+
+
+def test_what_changed_at_the_end_of_a_shallow_clone_is_unknown(repo, tmp_path):
+    git(tmp_path, "clone", "-q", "--depth", "1", f"file://{repo}", "clone")
+    (answer,) = Jailed(tmp_path / "clone").ask(("changed", head(repo), "parent", head(repo)))
+    assert answer["code"] == 2 and "the history ends at the commit" in answer["error"] and "git fetch --unshallow" in answer["error"]
+
+
+@pytest.mark.parametrize("n", [300, 301])
+def test_what_changed_is_at_most_300_paths(repo, n):
+    for i in range(n):
+        (repo / f"{i:04}").write_text("x")
+    (answer,) = Jailed(repo).ask(("changed", head(repo), "commit", save(repo, "0000")))
+    assert answer == {"paths": [f"{i:04}" for i in range(300)], "truncated": n > 300, "commits": 1}
+
+
+def test_commits_are_counted_up_to_1001(repo):
+    first = head(repo)
+    stream = "".join(f"commit refs/heads/many\ncommitter x <x@x> {i} +0000\ndata 0\n{f'from {first}' if i == 0 else ''}\n" for i in range(1005))
+    subprocess.run(["git", "-C", repo, "fast-import", "--quiet"], input=stream, text=True, check=True)
+    many, within = Jailed(repo).ask(("changed", first, "commit", git(repo, "rev-parse", "many")),
+                                    ("changed", first, "commit", git(repo, "rev-parse", "many~5")))
+    assert (many["commits"], within["commits"]) == (1001, 1000)
+
+
 def test_a_bare_repository_gives_commits_only(repo, tmp_path):
     git(tmp_path, "clone", "-q", "--bare", repo, "bare.git")
     bare = tmp_path / "bare.git"
@@ -568,7 +621,7 @@ TRICKS = {
 def drive(session, commit):
     """Every operation once; failures are fine, what counts is what ran."""
     for op, pairs in (("facts", []), ("resolve", [("repository", ""), ("ref", "main")]),
-                      ("changed", [("base", ""), ("head", commit)])):
+                      ("changed", [("base", commit), ("since", "parent"), ("head", commit)])):
         try:
             session.ask(op, *pairs)
         except Refused:
@@ -638,7 +691,7 @@ def test_only_our_program_and_git_are_executed(repo, tmp_path):
     session = Jailed(repo, scratch=tmp_path,
                      before=["strace", "-f", "-qq", "-s", "4096", "-e", "trace=execve,execveat", "-e", "signal=none", "-o", log])
     commit = head(repo)
-    answers = session.ask(("facts",), ("resolve", "", ref), ("resolve", "", "--exec=touch;`id`"), ("changed", "", commit),
+    answers = session.ask(("facts",), ("resolve", "", ref), ("resolve", "", "--exec=touch;`id`"), ("changed", commit, "parent", commit),
                           ("submodules", "", commit), ("checkout", "sub", head(repo / "sub"), "", "working", 0, "tags", tmp_path / "s.tar"),
                           ("checkout", "", commit, ref, "working", 0, "all", tmp_path / "a.tar"),
                           ("checkout", "", commit, "", "commit", 2, "tags", tmp_path / "b.tar"))
@@ -805,8 +858,9 @@ def test_a_file_that_shrinks_under_the_reader_fails_the_checkout(repo):
     [("ref", "main")],
     [("op", "submodules"), ("repository", ""), ("commit", "--help")],
     [("op", "submodules"), ("repository", ""), ("commit", "HEAD")],
-    [("op", "changed"), ("base", "-O/etc/passwd"), ("head", "0" * 40)],
-    [("op", "changed"), ("base", ""), ("head", "--output=/tmp/x")],
+    [("op", "changed"), ("base", "-O/etc/passwd"), ("since", "commit"), ("head", "0" * 40)],
+    [("op", "changed"), ("base", "0" * 40), ("since", "commit"), ("head", "--output=/tmp/x")],
+    [("op", "changed"), ("base", "0" * 40), ("since", "--root"), ("head", "0" * 40)],
     [("op", "resolve"), ("repository", "../x"), ("ref", "main")],
     [("op", "resolve"), ("repository", "/etc"), ("ref", "main")],
     [("op", "resolve"), ("repository", ".git"), ("ref", "main")],

@@ -3,9 +3,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "base/str.h"
-#include "net/policy.h"
+#include "net/policy_entry.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "codec/diag.h"
+#include "net/policy_entry.h"
 #include "profile/profile.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -24,15 +25,11 @@ static void check_secrets(const struct profile *p)
 
 static void check_egress(const struct profile *p)
 {
-        const struct profile_destination *d = p->egress.allow.v;
+        const struct profile_str *allowed = p->egress.allow.v;
+        struct policy_entry entry;
 
-        for (size_t i = 0; i < p->egress.allow.n; i++) {
-                assert(d[i].port >= 1 && d[i].port <= 65535);
-                if (d[i].kind == PROFILE_DESTINATION_PREFIX)
-                        assert(d[i].prefix >= 1 && d[i].prefix <= (d[i].is_v6 ? 128u : 32u));
-                else
-                        assert(*d[i].name && strlen(d[i].name) <= PROFILE_MAX_HOST && !strchr(d[i].name, '*'));
-        }
+        for (size_t i = 0; i < p->egress.allow.n; i++)
+                assert(policy_entry_parse(allowed[i].text, &entry, NULL) == 0);
 }
 
 static void check(const struct profile *p)

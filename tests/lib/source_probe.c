@@ -3,7 +3,7 @@
  *
  *   source-probe --program DEVDEP-SOURCE [--uid N] [--scratch FOLDER] [--mirror FOLDER --pins FILE] [FOLDER]
  *
- *   facts | resolve REPO REF | submodules REPO COMMIT | changed BASE HEAD
+ *   facts | resolve REPO REF | submodules REPO COMMIT | changed BASE commit|parent|fork HEAD
  *   action OWNER/REPO REF PATH
  *   action_tree OWNER/REPO REF OUTFILE
  *   checkout REPO COMMIT REF working|commit DEPTH tags|none|all OUTFILE
@@ -88,17 +88,18 @@ static int on_submodules(struct source *s, const struct source_submodule *v, siz
         return 0;
 }
 
-static int on_changed(struct source *s, const char *const *paths, size_t n, bool truncated, const struct err *failure,
-                      void *user, struct err *e)
+static int on_changed(struct source *s, const struct source_changes *c, const struct err *failure, void *user,
+                      struct err *e)
 {
         (void)s;
         (void)e;
         if (failed(user, failure))
                 return 0;
         json_t *list = json_array();
-        for (size_t i = 0; i < n; i++)
-                json_array_append_new(list, json_string(paths[i]));
-        print(json_pack("{s:o, s:b}", "paths", list, "truncated", truncated));
+        for (size_t i = 0; i < c->n; i++)
+                json_array_append_new(list, json_string(c->paths[i]));
+        print(json_pack("{s:o, s:b, s:I}", "paths", list, "truncated", c->truncated, "commits",
+                        (json_int_t)c->commits));
         return 0;
 }
 
@@ -197,8 +198,12 @@ static int ask(struct probe *p, struct source *s, char *line, struct err *e)
                 return source_resolve(s, w[1], w[2], on_commit, p, e);
         if (n == 3 && str_eq(w[0], "submodules"))
                 return source_submodules(s, w[1], w[2], on_submodules, p, e);
-        if (n == 3 && str_eq(w[0], "changed"))
-                return source_changed(s, w[1], w[2], on_changed, p, e);
+        if (n == 4 && str_eq(w[0], "changed"))
+                return source_changed(s, w[1],
+                                      str_eq(w[2], "fork")     ? SOURCE_SINCE_FORK
+                                      : str_eq(w[2], "parent") ? SOURCE_SINCE_PARENT
+                                                               : SOURCE_SINCE_COMMIT,
+                                      w[3], on_changed, p, e);
         if (n == 4 && str_eq(w[0], "action"))
                 return source_action(s, w[1], w[2], w[3], on_action, p, e);
         if (n == 4 && str_eq(w[0], "action_tree"))

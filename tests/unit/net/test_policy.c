@@ -34,12 +34,22 @@ static const char *refusal(const struct policy *p, const char *address, uint16_t
 
 static void entries_read_as_they_are_written(void **state)
 {
-        static const char *const rows[][2] = {
-                {"Example.org", "example.org"},           {"example.org:443", "example.org"},
-                {"example.org:80", "example.org:80"},     {"*.example.org", "*.example.org"},
-                {"*.example.org:22", "*.example.org:22"}, {"11.0.0.0/8:443", "11.0.0.0/8"},
-                {"2a00::/16:443", "[2a00::]/16"},         {"0.0.0.0/0:80", "0.0.0.0/0:80"},
-                {"[2A00::]/16:5", "[2a00::]/16:5"},       {"11.0.0.0/8", "11.0.0.0/8"}};
+        static const char *const rows[][2] = {{"Example.org", "example.org"},
+                                              {"example.org:443", "example.org"},
+                                              {"example.org:80", "example.org:80"},
+                                              {"*.example.org", "*.example.org"},
+                                              {"*.example.org:22", "*.example.org:22"},
+                                              {"11.0.0.0/8:443", "11.0.0.0/8:443"},
+                                              {"[2a00::]/16:443", "[2a00::]/16:443"},
+                                              {"128.0.0.0/1:80", "128.0.0.0/1:80"},
+                                              {"[2A00::]/16:5", "[2a00::]/16:5"},
+                                              {"a", "a"},
+                                              {"a-b.c:1", "a-b.c:1"},
+                                              {"a_b._c.d9", "a_b._c.d9"},
+                                              {"*.a.b", "*.a.b"},
+                                              {"xn--bcher-kva.example:65535", "xn--bcher-kva.example:65535"},
+                                              {"[::1]/128:443", "[::1]/128:443"},
+                                              {"[::ffff:10.0.0.0]/104:443", "[::ffff:10.0.0.0]/104:443"}};
         struct policy_entry entry;
         char text[POLICY_TEXT];
         (void)state;
@@ -47,14 +57,39 @@ static void entries_read_as_they_are_written(void **state)
                 assert_int_equal(policy_entry_parse(rows[i][0], &entry, NULL), 0);
                 policy_entry_text(&entry, text);
                 assert_string_equal(text, rows[i][1]);
+                assert_int_equal(policy_entry_parse(text, &entry, NULL), 0);
         }
 }
 
 static void what_is_no_entry_is_refused_with_why(void **state)
 {
-        static const char *const rows[][2] = {{"*", "stands for too much"},
-                                              {"*:443", "stands for too much"},
-                                              {"*.org", "stands for too much"},
+        static const char *const rows[][2] = {{"*", "a bare '*' is every name"},
+                                              {"*:443", "a bare '*' is every name"},
+                                              {"*.", "at least two parts"},
+                                              {"*.org", "at least two parts"},
+                                              {"*.org:443", "at least two parts"},
+                                              {"*a.b.c", "at least two parts"},
+                                              {".a.b", "an empty label"},
+                                              {"a..b", "an empty label"},
+                                              {"a.b.", "ends in a dot"},
+                                              {"-a.b", "begins or ends with '-'"},
+                                              {"a@b.c", "a character"},
+                                              {"a.org:080", "begins with a zero"},
+                                              {"a.b/c", "is no address"},
+                                              {"a.b:443/x", "is no address"},
+                                              {"0x7f.1:443", "a number"},
+                                              {"10.0.0.0/8", "its port behind the prefix"},
+                                              {"10.0.0.0/08:443", "begins with a zero"},
+                                              {"10.0.0.0/0:443", "a prefix of 0 is every address"},
+                                              {"10.0.0.256/32:443", "is no address"},
+                                              {"010.0.0.0/8:443", "is no address"},
+                                              {"[10.0.0.0]/8:443", "no IPv6 address"},
+                                              {"2001:db8::/32:443", "stands in brackets"},
+                                              {"[2001:db8::]:443", "has its prefix"},
+                                              {"[2001:db8::]/0:443", "a prefix of 0 is every address"},
+                                              {"[2001:db8::]/129:443", "prefix"},
+                                              {"[2001:db8::1]/32:443", "behind its prefix"},
+                                              {"[2001:::]/32:443", "is no address"},
                                               {"*.*.org", "a character"},
                                               {"a.*.org", "a character"},
                                               {"", "1 to 253"},
@@ -62,15 +97,15 @@ static void what_is_no_entry_is_refused_with_why(void **state)
                                               {"a.org:0", "the port"},
                                               {"a.org:65536", "the port"},
                                               {"a.org:443:1", "the port"},
-                                              {"1.2.3.4", "needs prefix"},
-                                              {"::1", "needs prefix"},
-                                              {"1.2.3.4:443", "a number"},
+                                              {"1.2.3.4", "has its prefix"},
+                                              {"::1", "has its prefix"},
+                                              {"1.2.3.4:443", "has its prefix"},
                                               {"1.2.3.4/32:", "the port"},
                                               {"1.2.3.4/33:1", "prefix"},
                                               {"1.2.3.4/24:1", "behind its prefix"},
-                                              {"https://a.org", "is no address"},
-                                              {"https://a.org:1", "is no address"},
-                                              {"https://a.org/x:1", "is no address"},
+                                              {"https://a.org", "without the scheme"},
+                                              {"https://a.org:1", "without the scheme"},
+                                              {"https://a.org/x:1", "without the scheme"},
                                               {"b\xc3\xbc.de", "xn--"},
                                               {"a.org:4 43", "the port"}};
         struct policy_entry entry;
@@ -125,13 +160,13 @@ static void port_80_is_weak(void **state)
 
 static void a_special_address_is_refused_unless_its_prefix_is_named(void **state)
 {
-        struct policy *p = policy_of(
-                "{\"allow\":[\"a.org:1\",\"10.1.0.0/16:1\",\"0.0.0.0/0:1\",\"169.254.0.0/16:1\",\"127.0.0.1/32:2\"]}");
+        struct policy *p = policy_of("{\"allow\":[\"a.org:1\",\"10.1.0.0/16:1\",\"0.0.0.0/1:1\",\"128.0.0.0/"
+                                     "1:1\",\"169.254.0.0/16:1\",\"127.0.0.1/32:2\"]}");
         (void)state;
         assert_null(refusal(p, "10.1.2.3", 1, false));
         assert_string_equal(refusal(p, "10.1.2.3", 2, false), "a private address");
         assert_string_equal(refusal(p, "10.2.2.3", 1, false), "a private address");
-        assert_string_equal(refusal(p, "127.0.0.1", 1, false), "a loopback address"); /* 0.0.0.0/0 names nothing */
+        assert_string_equal(refusal(p, "127.0.0.1", 1, false), "a loopback address"); /* 0.0.0.0/1 names nothing */
         assert_null(refusal(p, "127.0.0.1", 2, true));
         assert_null(refusal(p, "169.254.1.1", 1, false));
         assert_string_equal(refusal(p, "169.254.169.254", 1, false), "a metadata address");
@@ -141,7 +176,7 @@ static void a_special_address_is_refused_unless_its_prefix_is_named(void **state
 
 static void an_address_of_this_host_is_refused_unless_its_prefix_is_named(void **state)
 {
-        struct policy *p = policy_of("{\"allow\":[\"11.1.0.0/16:1\",\"0.0.0.0/0:2\"]}");
+        struct policy *p = policy_of("{\"allow\":[\"11.1.0.0/16:1\",\"11.2.0.0/16:2\"]}");
         (void)state;
         assert_null(refusal(p, "11.1.0.1", 1, true));
         assert_string_equal(refusal(p, "11.1.0.1", 2, true), "an address of this host");
@@ -202,7 +237,7 @@ static void what_would_have_allowed_it_is_an_entry(void **state)
         assert_string_equal(text, "a.org:80");
         assert_true(address_parse("2a00::1", &a));
         policy_wanted(NULL, &a, 443, text);
-        assert_string_equal(text, "[2a00::1]/128");
+        assert_string_equal(text, "[2a00::1]/128:443");
 }
 
 int main(void)

@@ -69,6 +69,44 @@ static void changed_files_are_those_of_all_commits(void **state)
         event_done(&ev);
 }
 
+/* What a push or a pull request is compared with. */
+static void the_commits_to_compare_are_those_that_the_payload_names(void **state)
+{
+        static const struct {
+                const char *event, *payload, *base;
+                enum event_base base_is;
+                const char *head;
+                bool known;
+        } cases[] = {
+                {"push", "{\"before\": \"b1\", \"after\": \"a1\"}", "b1", EVENT_BASE_COMMIT, "a1", false},
+                {"push", "{\"before\": \"000\", \"after\": \"a1\", \"commits\": [{\"id\": \"c1\"}, {\"id\": \"a1\"}]}",
+                 "c1", EVENT_BASE_FIRST, "a1", false},
+                {"push", "{\"before\": \"000\", \"after\": \"a1\", \"commits\": []}", NULL, EVENT_BASE_FIRST, "a1",
+                 true},
+                {"push", "{\"before\": \"000\", \"commits\": [3]}", NULL, EVENT_BASE_FIRST, NULL, false},
+                {"push", "{\"before\": 3, \"commits\": 3}", NULL, EVENT_BASE_COMMIT, NULL, false},
+                {"pull_request", "{\"pull_request\": {\"head\": {\"sha\": \"h\"}, \"base\": {\"sha\": \"b\"}}}", "b",
+                 EVENT_BASE_BRANCH, "h", false},
+                {"pull_request_target", "{\"pull_request\": {\"base\": {\"ref\": \"main\"}}}", "main",
+                 EVENT_BASE_BRANCH, NULL, false},
+        };
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                AUTO(value_unrefp) struct value *v = json(cases[i].payload);
+                struct workflow_trigger t;
+                struct event ev;
+                struct err e = ERR_INIT;
+                assert_int_equal(event_read(cases[i].event, v, &ev, &e), 0);
+                event_trigger(&ev, &t);
+                assert_true(str_eq(ev.base ? ev.base : "-", cases[i].base ? cases[i].base : "-"));
+                assert_true(str_eq(ev.head ? ev.head : "-", cases[i].head ? cases[i].head : "-"));
+                assert_int_equal(ev.base_is, cases[i].base_is);
+                assert_int_equal(t.paths != NULL, cases[i].known);
+                assert_int_equal(t.n_paths, 0);
+                event_done(&ev);
+        }
+}
+
 static const char workflow_text[] =
         "on:\n  workflow_dispatch:\n    inputs:\n      level: {type: choice, options: [a, b], default: b}\n"
         "      n: {type: number, default: 3}\n      dry: {type: boolean}\n"
@@ -116,6 +154,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(refs_are_those_that_github_gives),
                 cmocka_unit_test(changed_files_are_those_of_all_commits),
+                cmocka_unit_test(the_commits_to_compare_are_those_that_the_payload_names),
                 cmocka_unit_test(inputs_have_their_types_and_defaults),
                 cmocka_unit_test(inputs_that_do_not_fit_are_refused),
         };
