@@ -34,7 +34,7 @@ int fs_read(const char *path, size_t max, struct buf *ret, struct err *e)
         return fd_read_all(fd, max, path, ret, e);
 }
 
-static int sync_folder_of(const char *path, struct err *e)
+int fs_sync_folder_of(const char *path, struct err *e)
 {
         const char *slash = strrchr(path, '/');
         AUTO(auto_free)
@@ -72,7 +72,7 @@ int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
                 unlink(temporary);
                 return r;
         }
-        return sync_folder_of(path, e);
+        return fs_sync_folder_of(path, e);
 }
 
 static int make_folder(const char *path, mode_t mode, struct err *e)

@@ -18,6 +18,8 @@ int fs_read(const char *path, size_t max, struct buf *ret, struct err *e);
 /* Write a temporary file beside, fsync, rename over, fsync the folder: readers see the old or the new one, never half.
  */
 int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *e);
+/* fsync the folder that a path is in, so that its name there is on disk. */
+int fs_sync_folder_of(const char *path, struct err *e);
 int fs_mkdirs(const char *path, mode_t mode, struct err *e); /* like mkdir -p */
 /* Remove a tree without following links or leaving the file system it began on. Missing is success. */
 int fs_remove_tree(const char *path, struct err *e);

@@ -97,6 +97,25 @@ int num_size(const char *s, uint64_t max, const char *what, uint64_t *ret, struc
         return 0;
 }
 
+int num_duration(const char *s, uint64_t max_ms, const char *what, uint64_t *ret_ms, struct err *e)
+{
+        static const char units[] = "smhdw";
+        static const uint64_t ms[] = {1000, 60000, 3600000, 86400000, 604800000};
+        const char *p = s;
+        uint64_t v = 0;
+        bool ok = digits(&p, &v);
+        const char *unit = ok && *p && !p[1] ? strchr(units, *p) : NULL;
+        if (!unit || !num_mul(v, ms[unit - units], &v) || v > max_ms) {
+                char found[80], b[24];
+                str_escape(found, sizeof(found), s, strlen(s));
+                return err_set(e, ERR_USAGE,
+                               "%s: expected a time such as 90s, 30m, 12h, 7d or 2w, at most %sd, found '%s'", what,
+                               decimal(b + sizeof(b), max_ms / 86400000, false), found);
+        }
+        *ret_ms = v;
+        return 0;
+}
+
 static int nibble(char c)
 {
         if (c >= '0' && c <= '9')

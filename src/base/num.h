@@ -13,6 +13,8 @@ int num_u64(const char *s, uint64_t min, uint64_t max, const char *what, uint64_
 int num_i64(const char *s, int64_t min, int64_t max, const char *what, int64_t *ret, struct err *e);
 /* A size with an optional suffix K, M, G, T (powers of 1024, optional "iB"/"B"). */
 int num_size(const char *s, uint64_t max, const char *what, uint64_t *ret, struct err *e);
+/* A length of time as people type it: digits and one of s, m, h, d, w; in milliseconds, at most max_ms. */
+int num_duration(const char *s, uint64_t max_ms, const char *what, uint64_t *ret_ms, struct err *e);
 /* Hexadecimal, exactly 2 * len digits, either case. */
 int num_hex(const char *s, uint8_t *ret, size_t len, const char *what, struct err *e);
 void num_to_hex(const void *data, size_t len, char *ret); /* writes 2 * len digits and a NUL */

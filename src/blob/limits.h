@@ -33,6 +33,7 @@ struct store_limits {
 
 #define ARTIFACT_MAX_BYTES (UINT64_C(10) << 30)
 #define ARTIFACT_MAX_FILES UINT64_C(500000)
+#define ARTIFACT_MAX_DEPTH 64u                  /* folders above a file that `artifacts get` makes */
 #define ARTIFACT_MAX_ENTRIES UINT64_C(500)      /* of one run */
 #define ARTIFACT_MAX_TOTAL (UINT64_C(20) << 30) /* of one run */
 #define CACHE_MAX_BYTES (UINT64_C(10) << 30)

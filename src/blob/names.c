@@ -50,6 +50,32 @@ const char *artifact_name_problem(const char *name)
         return text_problem(name, STORE_MAX_NAME, "is longer than 255 bytes");
 }
 
+/* Bytes that are no UTF-8 are passed over: file names of this host may have them. */
+static bool path_has_control(const char *path)
+{
+        size_t len = strlen(path);
+        for (size_t i = 0; i < len;) {
+                uint32_t cp = 0;
+                unsigned n = str_utf8_next(path + i, len - i, &cp);
+                if (n && str_is_control(cp))
+                        return true;
+                i += MAX(n, 1);
+        }
+        return false;
+}
+
+const char *artifact_path_problem(const char *path)
+{
+        unsigned folders = 0;
+        for (const char *c = path; *c; c++)
+                folders += *c == '/';
+        if (str_eq(path, "."))
+                return "is the name of a folder itself";
+        if (folders > ARTIFACT_MAX_DEPTH)
+                return "lies below more than 64 folders";
+        return path_has_control(path) ? "holds a control character" : NULL;
+}
+
 const char *cache_key_problem(const char *key)
 {
         if (strchr(key, ','))

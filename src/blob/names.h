@@ -7,6 +7,9 @@
  * STORE_MAX_NAME bytes of UTF-8 without control characters, and neither "." nor ".."; else what is wrong with it, as
  * the end of a sentence that begins with the name: "contains '/'". */
 const char *artifact_name_problem(const char *name);
+/* The same for the path of a file in an artifact, where it becomes one of this host: no control characters, at most
+ * ARTIFACT_MAX_DEPTH folders above it, not a folder itself. Any other bytes are a name. */
+const char *artifact_path_problem(const char *path);
 /* The same for a cache's key or restore key (@actions/cache: no commas, at most STORE_MAX_KEY). */
 const char *cache_key_problem(const char *key);
 /* The scope of a cache: a full ref name, or "" (a run of no branch). */

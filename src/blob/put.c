@@ -97,7 +97,7 @@ static int check_space(struct store_put *p, struct err *e)
                 return 0;
         return err_set(e, ERR_RESOURCES,
                        "the host has %" PRIu64 " MiB left for artifacts and caches, which keep %" PRIu64
-                       " MiB free; 'devdep-cli cache prune' and 'devdep-cli rm' make room",
+                       " MiB free; 'devdep-cli cache prune --max-size SIZE' and 'devdep-cli rm RUN' make room",
                        bytes >> 20, p->store->limits.min_free >> 20);
 }
 

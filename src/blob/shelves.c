@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/fs.h"
@@ -66,7 +67,7 @@ int shelf_make_artifacts(const char *state, const char *run, uid_t uid, char **r
         return r;
 }
 
-static int name_repository(const char *repository, char ret[SHELF_ID_SIZE], struct err *e)
+int shelf_repository_id(const char *repository, char ret[SHELF_ID_SIZE], struct err *e)
 {
         uint8_t digest[HASH_SIZE];
         int r = hash_bytes(repository, strlen(repository), digest, e);
@@ -96,7 +97,7 @@ int shelf_make_caches(const char *state, const char *repository, uid_t uid, char
 {
         char id[SHELF_ID_SIZE];
         AUTO(auto_close) int lock = -1;
-        int r = name_repository(repository, id, e);
+        int r = shelf_repository_id(repository, id, e);
         if (r < 0)
                 return r;
         AUTO(auto_free) char *path = str_printf("%s/store/caches/%s", state, id);
@@ -133,6 +134,27 @@ int shelf_remove_artifacts(const char *state, const char *run, struct err *e)
 {
         AUTO(auto_free) char *path = str_printf("%s/store/artifacts/%s", state, run);
         return path ? fs_remove_tree(path, e) : err_nomem(e);
+}
+
+static int newest_run_first(const void *a, const void *b)
+{
+        const char *x = *(char *const *)a, *y = *(char *const *)b;
+        size_t n = strlen(x), m = strlen(y);
+        return n == m ? -strcmp(x, y) : n < m ? 1 : -1;
+}
+
+static int collect_run(const char *name, void *user, struct err *e)
+{
+        return is_run(name) ? strv_add(user, name, e) : 0;
+}
+
+int shelf_runs(const char *state, struct strv *ret, struct err *e)
+{
+        AUTO(auto_free) char *above = kind_path(state, "artifacts");
+        int r = above ? fs_list(above, collect_run, ret, e) : err_nomem(e);
+        if (r >= 0 && ret->n)
+                qsort(ret->v, ret->n, sizeof(*ret->v), newest_run_first);
+        return r < 0 ? r : 0;
 }
 
 void shelf_repositories_free(struct shelf_repository *v, size_t n)
@@ -222,29 +244,11 @@ static int weigh_run(struct prune *p, const char *run, uint64_t *ret, struct err
         return r < 0 ? r : 0;
 }
 
-static int newest_run_first(const void *a, const void *b)
-{
-        const char *x = *(char *const *)a, *y = *(char *const *)b;
-        size_t n = strlen(x), m = strlen(y);
-        return n == m ? -strcmp(x, y) : n < m ? 1 : -1;
-}
-
-static int collect_run(const char *name, void *user, struct err *e)
-{
-        return is_run(name) ? strv_add(user, name, e) : 0;
-}
-
 static int prune_artifacts(struct prune *p, struct err *e)
 {
-        AUTO(auto_free) char *above = kind_path(p->state, "artifacts");
         AUTO(strv_done) struct strv runs = STRV_INIT;
         uint64_t total = 0;
-        int r = above ? fs_list(above, collect_run, &runs, e) : err_nomem(e);
-        if (r < 0)
-                return r;
-        if (runs.n)
-                qsort(runs.v, runs.n, sizeof(*runs.v), newest_run_first);
-        r = 0;
+        int r = shelf_runs(p->state, &runs, e);
         for (size_t i = 0; r == 0 && i < runs.n; i++) {
                 uint64_t bytes = 0;
                 if (str_eq(runs.v[i], p->protected))
@@ -288,7 +292,7 @@ static int add_caches(struct caches *all, size_t repository, const struct store_
         return 0;
 }
 
-static int weigh_repository(struct prune *p, const struct shelf_repository *x, size_t i, struct caches *all,
+static int weigh_repository(const struct prune *p, const struct shelf_repository *x, size_t i, struct caches *all,
                             struct err *e)
 {
         AUTO(store_freep) struct store *s = NULL;
@@ -307,16 +311,39 @@ static int least_used_first(const void *a, const void *b)
         return x->used_ms < y->used_ms ? -1 : x->used_ms > y->used_ms;
 }
 
-static int evict(struct prune *p, const struct shelf_repository *x, struct cache *c, struct err *e)
+static int evict(const struct prune *p, const struct shelf_repository *x, const struct cache *c, struct err *e)
 {
         AUTO(store_freep) struct store *s = NULL;
         int r = shelf_open_caches(p->state, x->id, &s, e);
         if (r == 0)
-                r = store_remove(s, c->id, e);
+                r = store_remove_unused(s, c->id, c->used_ms, e);
         p->ret->caches += r == 0;
         p->ret->bytes += r == 0 ? c->bytes : 0;
-        c->id = 0;
-        return r < 0 ? r : 0;
+        return r;
+}
+
+/* What is unused for too long, and then the least recently used ones until the others fit. One that a run uses now
+ * stays. */
+static int evict_these(const struct prune *p, const struct shelf_repository *v, struct caches *all,
+                       const struct caches_prune *what, struct err *e)
+{
+        uint64_t now = clock_real_ms();
+        if (all->n)
+                qsort(all->v, all->n, sizeof(*all->v), least_used_first);
+        for (size_t i = 0; i < all->n; i++) {
+                struct cache *c = &all->v[i];
+                bool unused = c->used_ms <= now && now - c->used_ms >= what->max_unused_ms;
+                if (!unused && all->bytes <= what->max_bytes)
+                        break;
+                int r = evict(p, &v[c->repository], c, e);
+                if (r < 0)
+                        return r;
+                if (r == STORE_E_USED)
+                        continue;
+                all->bytes -= c->bytes;
+                c->id = 0;
+        }
+        return 0;
 }
 
 /* A repository without a cache, or past the number that is kept: all of it, unless a run holds it. */
@@ -359,18 +386,24 @@ static int prune_repositories(struct prune *p, const struct shelf_repository *v,
         return r;
 }
 
-static int prune_these(struct prune *p, const struct shelf_repository *v, size_t n, struct err *e)
+/* Every cache of these repositories, once what is past its end is gone; all->v is malloc'd. */
+static int weigh(const struct prune *p, const struct shelf_repository *v, size_t n, const char *only,
+                 struct caches *all, struct err *e)
 {
-        struct caches all = {0};
         int r = 0;
         for (size_t i = 0; r == 0 && i < n; i++)
-                r = weigh_repository(p, &v[i], i, &all, e);
-        if (r == 0 && all.n)
-                qsort(all.v, all.n, sizeof(*all.v), least_used_first);
-        for (size_t i = 0; r == 0 && i < all.n && all.bytes > p->limits->all_caches; i++) {
-                all.bytes -= all.v[i].bytes;
-                r = evict(p, &v[all.v[i].repository], &all.v[i], e);
-        }
+                if (!only || str_eq(only, v[i].id))
+                        r = weigh_repository(p, &v[i], i, all, e);
+        return r;
+}
+
+static int prune_these(struct prune *p, const struct shelf_repository *v, size_t n, struct err *e)
+{
+        const struct caches_prune what = {.max_unused_ms = UINT64_MAX, .max_bytes = p->limits->all_caches};
+        struct caches all = {0};
+        int r = weigh(p, v, n, NULL, &all, e);
+        if (r == 0)
+                r = evict_these(p, v, &all, &what, e);
         if (r == 0)
                 r = prune_repositories(p, v, n, &all, e);
         free(all.v);
@@ -385,6 +418,32 @@ static int prune_caches(struct prune *p, struct err *e)
         if (r == 0)
                 r = prune_these(p, v, n, e);
         shelf_repositories_free(v, n);
+        return r;
+}
+
+static void count_left(const struct caches *all, struct caches_left *ret)
+{
+        *ret = (struct caches_left){.bytes = all->bytes};
+        for (size_t i = 0; i < all->n; i++)
+                ret->caches += all->v[i].id != 0;
+}
+
+int shelves_prune_caches(const char *state, const struct caches_prune *what, struct shelves_pruned *ret,
+                         struct caches_left *ret_left, struct err *e)
+{
+        const struct prune p = {.state = state, .ret = ret};
+        struct shelf_repository *v = NULL;
+        struct caches all = {0};
+        size_t n = 0;
+        *ret = (struct shelves_pruned){0};
+        int r = shelf_repositories(state, &v, &n, e);
+        if (r == 0)
+                r = weigh(&p, v, n, what->id, &all, e);
+        if (r == 0)
+                r = evict_these(&p, v, &all, what, e);
+        count_left(&all, ret_left);
+        shelf_repositories_free(v, n);
+        free(all.v);
         return r;
 }
 

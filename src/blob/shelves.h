@@ -14,6 +14,7 @@
 #include "blob/store.h"
 
 struct err;
+struct strv;
 
 #define SHELF_ID_SIZE 33 /* of a repository, with its NUL */
 
@@ -26,6 +27,10 @@ int shelf_make_caches(const char *state, const char *repository, uid_t uid, char
 int shelf_open_artifacts(const char *state, const char *run, struct store **ret, struct err *e);
 int shelf_open_caches(const char *state, const char *id, struct store **ret, struct err *e);
 int shelf_remove_artifacts(const char *state, const char *run, struct err *e); /* missing is success */
+/* The numbers of the runs that have a shelf, newest first. */
+int shelf_runs(const char *state, struct strv *ret, struct err *e);
+/* What a repository's shelf is called. */
+int shelf_repository_id(const char *repository, char ret[SHELF_ID_SIZE], struct err *e);
 /* Which repositories have caches, in order of their ids; *ret is malloc'd. */
 struct shelf_repository {
         char id[SHELF_ID_SIZE];
@@ -51,3 +56,17 @@ struct shelves_pruned {
 };
 int shelves_prune(const char *state, const struct shelves_limits *l, bool (*keep)(const char *run, void *user),
                   void *user, const char *protected, struct shelves_pruned *ret, struct err *e);
+
+/* Caches that a person wants gone, beside runs that use them: of one repository, or of all. Those unused for
+ * max_unused_ms go, and of the others the least recently used ones until at most max_bytes are left (UINT64_MAX:
+ * whatever it is). One that is used in this moment stays. */
+struct caches_prune {
+        const char *id; /* of the repository; NULL: all */
+        uint64_t max_unused_ms, max_bytes;
+};
+struct caches_left {
+        unsigned caches;
+        uint64_t bytes;
+};
+int shelves_prune_caches(const char *state, const struct caches_prune *what, struct shelves_pruned *ret,
+                         struct caches_left *ret_left, struct err *e);

@@ -309,24 +309,35 @@ int store_drop(struct store *s, struct store_list *all, size_t i, struct err *e)
         return store_is_named(all, all->v[i].digest) ? 0 : folder_remove(s->objects, all->v[i].digest, e);
 }
 
-static int remove_locked(struct store *s, uint64_t id, struct err *e)
+/* used_ms NULL: whenever it was used. */
+static int remove_locked(struct store *s, uint64_t id, const uint64_t *used_ms, struct err *e)
 {
         AUTO(store_list_done) struct store_list all = {0};
         int r = store_load(s, &all, e);
         for (size_t i = 0; r == 0 && i < all.n; i++)
                 if (all.v[i].id == id)
-                        return store_drop(s, &all, i, e);
+                        return used_ms && all.v[i].used_ms != *used_ms ? STORE_E_USED : store_drop(s, &all, i, e);
         return r < 0 ? r : STORE_E_MISSING;
 }
 
-int store_remove(struct store *s, uint64_t id, struct err *e)
+static int remove_one(struct store *s, uint64_t id, const uint64_t *used_ms, struct err *e)
 {
         int r = store_lock(s, e);
         if (r < 0)
                 return r;
-        r = remove_locked(s, id, e);
+        r = remove_locked(s, id, used_ms, e);
         store_unlock(s);
         return r;
+}
+
+int store_remove(struct store *s, uint64_t id, struct err *e)
+{
+        return remove_one(s, id, NULL, e);
+}
+
+int store_remove_unused(struct store *s, uint64_t id, uint64_t used_ms, struct err *e)
+{
+        return remove_one(s, id, &used_ms, e);
 }
 
 static int remove_archive_locked(struct store *s, const char *digest, struct err *e)

@@ -23,6 +23,7 @@ struct store_put;
 
 #define STORE_E_MISSING 1 /* no such entry, or no such folder */
 #define STORE_E_EXISTS 2  /* somebody else has that name, or that key */
+#define STORE_E_USED 3    /* it was used meanwhile */
 
 struct store_config {
         const char *folder;
@@ -45,6 +46,8 @@ void store_list_done(struct store_list *l);
 /* Open an entry's archive for reading; ret may be NULL. A cache counts as used now, when s is a writer. */
 int store_read(struct store *s, uint64_t id, struct store_entry *ret, int *ret_fd, struct err *e);
 int store_remove(struct store *s, uint64_t id, struct err *e);
+/* The same for a cache that was last used at used_ms, as store_list() said. STORE_E_USED: it was used since. */
+int store_remove_unused(struct store *s, uint64_t id, uint64_t used_ms, struct err *e);
 /* An archive is not what its name says: every entry that names it goes. */
 int store_remove_archive(struct store *s, const char *digest, struct err *e);
 /* Remove what a crash left and what is past its end. store_open() does it for a writer. */

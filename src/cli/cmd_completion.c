@@ -30,6 +30,14 @@ static void print_bash_arms(const struct command *c, const char *path)
         }
 }
 
+/* Commands that have commands of their own. */
+static void print_bash_groups(void)
+{
+        for (const struct command *const *sub = command_root.sub; *sub; sub++)
+                if ((*sub)->sub)
+                        printf(" '%s '*) path=\"%s $word\" ;;", (*sub)->name, (*sub)->name);
+}
+
 static void print_bash(void)
 {
         puts("# bash completion of devdep-cli, made by: devdep-cli completion bash\n"
@@ -38,8 +46,9 @@ static void print_bash(void)
              "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
              "        word=${COMP_WORDS[i]}\n"
              "        case $word in -*) break ;; esac\n"
-             "        case \"$path $word\" in ' image'|' vm'|' help'|' completion') path=$word ;;\n"
-             "        'image '*) path=\"image $word\" ;; 'vm '*) path=\"vm $word\" ;; ' '*) path=$word ;; esac\n"
+             "        case \"$path $word\" in ' '*) path=$word ;;");
+        print_bash_groups();
+        puts(" esac\n"
              "    done\n"
              "    case $path in");
         print_bash_arms(&command_root, "");

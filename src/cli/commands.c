@@ -25,6 +25,8 @@ static const struct command *const commands[] = {
         &command_logs,
         &command_records,
         &command_rm,
+        &command_artifacts,
+        &command_cache,
         &command_vm,
         &command_egress,
         &command_doctor,

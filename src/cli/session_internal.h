@@ -55,6 +55,7 @@ struct session_job {
         struct process_segments segments;
         bool held; /* waits for a shell */
         struct egress_log *egress;
+        struct json_t *secrets; /* `secrets` of its specification: what calls let through; NULL: nothing to say */
         struct json_t *egress_summary; /* of run.json, once the job has ended */
 };
 

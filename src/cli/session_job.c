@@ -31,6 +31,7 @@ struct session_job *session_job_free(struct session_job *j)
         json_decref(j->protections);
         egress_log_free(j->egress);
         json_decref(j->egress_summary);
+        json_decref(j->secrets);
         free(j->key);
         free(j->message);
         free(j->environment_url);
@@ -164,6 +165,8 @@ static int make_spec(const struct process_reports *reports, void *user, struct j
         };
         session_profile_parts(s, &parts);
         r = plan_job_spec(j->job->plan, j->job->job, j->job->instance, &parts, ret, e);
+        if (r == 0 && j->secrets && json_object_set(*ret, "secrets", j->secrets) < 0)
+                return err_nomem(e);
         return r == 0 && json_object_set(*ret, "egress", s->policy) < 0 ? err_nomem(e) : r;
 }
 
@@ -389,14 +392,52 @@ static bool try_claim(const struct session *s, const struct session_image *x, st
         return r == 0;
 }
 
-/* What the job does not name it does not get. */
+/* One call around the job: it goes in front of `calls`, and the names become those that the caller knows. */
+static int pass_secrets(const struct session_job *j, const struct run_job *caller, json_t *calls, struct strv *names,
+                        bool *all, struct err *e)
+{
+        AUTO(strv_done) struct strv outer = STRV_INIT;
+        AUTO(value_unrefp) struct value *contexts = NULL;
+        json_t *call = NULL;
+
+        int r = run_contexts(j->workflow->run, caller, &contexts, e);
+        if (r == 0)
+                r = plan_call_passes(caller->plan, caller->job, names, *all, contexts, &call, e);
+        if (r == 0 && call && json_array_insert_new(calls, 0, call) < 0)
+                r = err_nomem(e);
+        if (r == 0)
+                r = plan_call_secrets(caller->job, names, *all, &outer, all, e);
+        strv_done(names);
+        *names = outer;
+        outer = (struct strv)STRV_INIT;
+        return r;
+}
+
+static json_t *names_json(const struct strv *names)
+{
+        json_t *list = json_array();
+
+        for (size_t i = 0; list && i < names->n; i++)
+                json_array_append_new(list, json_string(names->v[i]));
+        return list;
+}
+
+/* What the job does not name it does not get, nor what a call around it does not let through. */
 static int order_secrets(struct session_job *j, struct job_order *ret, struct err *e)
 {
         const struct session *s = j->workflow->session;
         AUTO(strv_done) struct strv names = STRV_INIT;
+        AUTO(json_decrefp) json_t *calls = json_array(), *only = NULL;
         bool all = false;
-        int r = plan_job_secrets(j->job->plan, j->job->job, &names, &all, e);
 
+        int r = plan_job_secrets(j->job->plan, j->job->job, &names, &all, e);
+        if (r == 0 && !all)
+                only = names_json(&names);
+        for (const struct run_job *c = run_job_caller(j->job); r == 0 && c; c = run_job_caller(c))
+                r = pass_secrets(j, c, calls, &names, &all, e);
+        if (r == 0 && json_array_size(calls) > 0 && !j->secrets &&
+            !(j->secrets = json_pack("{s:O,s:O*}", "calls", calls, "only", only)))
+                r = err_nomem(e);
         return r < 0 ? r : secret_store_order(s->secrets, &names, all, ret, e);
 }
 

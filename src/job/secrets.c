@@ -7,15 +7,19 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/secret.h"
 #include "base/str.h"
 #include "job/context.h"
 #include "job/job_priv.h"
 #include "job/journal.h"
 #include "job/mask.h"
 #include "job/ops.h"
+#include "job/passed.h"
+#include "job/spec.h"
 #include "loop/loop.h"
 #include "secrets/client.h"
 #include "secrets/limits.h"
+#include "secrets/ref.h"
 #include "workflow/value.h"
 
 _Static_assert(SECRETS_MAX_VALUE <= MASK_MAX_VALUE && SECRETS_MAX_TOTAL <= MASK_MAX_TOTAL &&
@@ -33,7 +37,9 @@ struct job_secrets {
         struct secrets *client;
         struct loop_timer *timer; /* for the values, then for the release */
         struct strv names;
-        struct secret *v;     /* by the same index; values lie in the memory file */
+        struct secret *v;      /* by the same index, what devdep-secrets gave; values lie in the memory file */
+        struct secret *passed; /* what calls around the job make of them, our own copies; NULL: there is no such call */
+        size_t n_passed;
         struct strv tainted;  /* files in the guest */
         unsigned waiting;     /* requests to the guest under way */
         bool asked_to_show;   /* `done` waits for the values */
@@ -42,8 +48,20 @@ struct job_secrets {
         job_secrets_fn *done; /* of show or release */
 };
 
+static void forget_passed(struct job_secrets *s)
+{
+        for (size_t i = 0; i < s->n_passed; i++) {
+                secret_heap_free((void *)(uintptr_t)s->passed[i].name);
+                secret_heap_free((void *)(uintptr_t)s->passed[i].value);
+        }
+        free(s->passed);
+        s->passed = NULL;
+        s->n_passed = 0;
+}
+
 static void forget_values(struct job_secrets *s)
 {
+        forget_passed(s);
         strv_done(&s->names);
         free(s->v);
         s->v = NULL;
@@ -78,8 +96,27 @@ static int mask(struct job_secrets *s, const struct secret *v, struct err *e)
                                 : r;
 }
 
+/* Copies of what the job has by its calls, masked. */
+static int keep_passed(struct job_secrets *s, const struct value *passed, struct err *e)
+{
+        int r = 0;
+        forget_passed(s);
+        s->passed = calloc(value_count(passed) + 1, sizeof(*s->passed));
+        if (!s->passed)
+                return err_nomem(e);
+        for (size_t i = 0; r == 0 && i < value_count(passed); i++) {
+                struct secret *p = &s->passed[s->n_passed++];
+                p->name = secret_heap_dup(value_key_at(passed, i));
+                p->value = secret_heap_dup(value_text(value_at(passed, i), &p->len));
+                r = p->name && p->value ? mask(s, p, e) : err_nomem(e);
+        }
+        return r;
+}
+
 static int set_context(struct job_secrets *s, struct err *e)
 {
+        const struct spec *spec = s->job->spec;
+        AUTO(value_unrefp) struct value *passed = NULL;
         AUTO(value_unrefp) struct value *o = NULL;
         int r = value_object(&o, e);
         for (size_t i = 0; r == 0 && i < s->names.n; i++) {
@@ -88,7 +125,11 @@ static int set_context(struct job_secrets *s, struct err *e)
                 if (r == 0)
                         r = value_set(o, s->v[i].name, text, e);
         }
-        return r < 0 ? r : context_set_secrets(s->job->context, o, e);
+        if (r == 0 && spec->n_calls)
+                r = passed_secrets(spec, s->job->context, o, &passed, e);
+        if (r == 0 && passed)
+                r = keep_passed(s, passed, e);
+        return r < 0 ? r : context_set_secrets(s->job->context, passed ? passed : o, e);
 }
 
 static int write_event(struct job_secrets *s, const char *type, const struct secret *v, size_t n, struct err *e)
@@ -139,6 +180,29 @@ static int on_values(const struct secret *v, size_t n, void *user, struct err *e
 
 /* ---- into the guest ---- */
 
+/* A name that calls gave may be none of a file: it is in expressions alone. Then nothing fits. */
+static size_t fits(const struct secret *v, size_t n)
+{
+        size_t valid = 0;
+        while (valid < n && secret_name_is_valid(v[valid].name))
+                valid++;
+        return valid ? op_secret_fits(v, valid) : 0;
+}
+
+static int put_all(struct job_secrets *s, op_done_fn *done, struct err *e)
+{
+        const struct secret *v = s->passed ? s->passed : s->v;
+        size_t n = s->passed ? s->n_passed : s->names.n;
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < n;) {
+                size_t k = fits(v + i, n - i);
+                s->waiting += k > 0;
+                r = k > 0 ? op_secret(s->job->ops, v + i, k, done, s, e) : 0;
+                i += k > 0 ? k : 1;
+        }
+        return r;
+}
+
 static int on_shown(const char *refusal, void *user, struct err *e)
 {
         struct job_secrets *s = user;
@@ -156,14 +220,8 @@ static int on_shown(const char *refusal, void *user, struct err *e)
 
 static int show_all(struct job_secrets *s, struct err *e)
 {
-        int r = 0;
         s->waiting = 1;
-        for (size_t i = 0; r == 0 && i < s->names.n;) {
-                size_t n = op_secret_fits(s->v + i, s->names.n - i);
-                s->waiting++;
-                r = op_secret(s->job->ops, s->v + i, n, on_shown, s, e);
-                i += n;
-        }
+        int r = put_all(s, on_shown, e);
         return r < 0 ? r : on_shown(NULL, s, e);
 }
 
@@ -191,7 +249,7 @@ static int on_replaced(const char *refusal, void *user, struct err *e)
         if (refusal &&
             journal_note(s->job->journal, -1, e, "the guest does not take a rotated secret: %s", refusal) < 0)
                 return -1;
-        return secrets_took(s->client, e);
+        return --s->waiting ? 0 : secrets_took(s->client, e);
 }
 
 /* Masked first, as ever; the old value stays masked, too. */
@@ -205,6 +263,9 @@ static int replace(struct job_secrets *s, struct secret *old, const struct secre
         r = set_context(s, e);
         if (r == 0)
                 r = write_event(s, "secret_rotated", v, 1, e);
+        s->waiting = 1;
+        if (r == 0 && s->passed && (r = put_all(s, on_replaced, e)) == 0)
+                return on_replaced(NULL, s, e);
         return r < 0 ? r : op_secret(s->job->ops, old, 1, on_replaced, s, e);
 }
 
@@ -229,7 +290,7 @@ static int on_rotated(uint64_t n, void *user, struct err *e)
 
 int job_secrets_rotate(struct job_secrets *s, struct err *e)
 {
-        if (s->state != SHOWN)
+        if (s->state != SHOWN || !s->client)
                 return err_set(e, ERR_USAGE, "the job has no secrets now");
         return secrets_rotate(s->client, e);
 }
@@ -239,7 +300,8 @@ int job_secrets_rotate(struct job_secrets *s, struct err *e)
 static int finish(struct job_secrets *s, struct err *e)
 {
         s->state = RELEASED;
-        loop_timer_off(s->timer);
+        if (s->timer)
+                loop_timer_off(s->timer);
         return call_done(s, e);
 }
 
@@ -285,7 +347,7 @@ static int give_up(struct job_secrets *s, struct err *e)
         struct err why = ERR_INIT;
         forget_values(s);
         context_forget_secrets(s->job->context);
-        if (s->lost)
+        if (s->lost || !s->client)
                 return finish(s, e);
         loop_timer_in(s->timer, RELEASE_MS);
         return secrets_release(s->client, &why) < 0 ? on_failed(&why, s, e) : 0;
@@ -370,22 +432,37 @@ static const struct secrets_callbacks callbacks = {.values = on_values,
                                                    .released = on_released,
                                                    .failed = on_failed};
 
+/* What a call passes may be made of nothing that is asked for. */
+static int begin_without(struct job_secrets *s, struct err *e)
+{
+        int r = s->job->spec->n_calls ? set_context(s, e) : 0;
+        s->state = s->n_passed ? THERE : NONE;
+        return r;
+}
+
+static int ask(struct job_secrets *s, int socket_fd, int values_fd, struct err *e)
+{
+        int r = loop_timer_new(s->job->config.loop, on_time, s, &s->timer, e);
+        if (r == 0)
+                r = secrets_new(s->job->config.loop, socket_fd, values_fd, &callbacks, s, &s->client, e);
+        if (r == 0)
+                r = secrets_ask(s->client, e);
+        if (r < 0)
+                return r;
+        s->state = ASKED;
+        loop_timer_in(s->timer, SECRETS_ANSWER_MS);
+        return 0;
+}
+
 int job_secrets_new(struct job *j, int socket_fd, int values_fd, struct job_secrets **ret, struct err *e)
 {
         AUTO(job_secrets_freep) struct job_secrets *s = calloc(1, sizeof(*s));
         if (!s)
                 return err_nomem(e);
         s->job = j;
-        int r = socket_fd < 0 ? 0 : loop_timer_new(j->config.loop, on_time, s, &s->timer, e);
-        if (r == 0 && socket_fd >= 0)
-                r = secrets_new(j->config.loop, socket_fd, values_fd, &callbacks, s, &s->client, e);
-        if (r == 0 && socket_fd >= 0)
-                r = secrets_ask(s->client, e);
+        int r = socket_fd < 0 ? begin_without(s, e) : ask(s, socket_fd, values_fd, e);
         if (r < 0)
                 return r;
-        s->state = socket_fd < 0 ? NONE : ASKED;
-        if (s->timer)
-                loop_timer_in(s->timer, SECRETS_ANSWER_MS);
         *ret = TAKE_PTR(s);
         return 0;
 }

@@ -5,6 +5,9 @@
  * whichever it is, and before a failed job is held, everything is given up: the memory unmapped, the context emptied,
  * what was lent revoked; of a held guest also its files and its free memory are zeroed. Masks stay to the last event.
  *
+ * Where calls of workflows around the job name one by one what they let through, the values that were asked for are
+ * what theirs are made of, and the job has those alone (passed.h).
+ *
  *   NONE                    the job has no secrets
  *   ASKED -> THERE          the values are known
  *   THERE -> SHOWN          the guest has their files: steps may run

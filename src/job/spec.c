@@ -285,23 +285,69 @@ static int read_steps(json_t *list, const char *path, bool nested, struct spec *
         return 0;
 }
 
-static int read_contexts(json_t *v, struct spec *s, struct err *e)
+/* `path` names it. */
+static int check_contexts(json_t *v, const char *path, const char *const *known, size_t n, struct err *e)
 {
-        static const char *const known[] = {"github", "needs", "strategy", "matrix", "inputs", "vars", "runner"};
         const char *key;
         json_t *item;
         json_object_foreach(v, key, item)
         {
                 bool is_known = false;
-                for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+                for (size_t i = 0; i < n; i++)
                         is_known |= strcmp(known[i], key) == 0;
                 if (!is_known)
-                        return err_set(e, ERR_USAGE, "job specification: contexts.%s: unknown key", key);
+                        return err_set(e, ERR_USAGE, "job specification: %s.%s: unknown key", path, key);
                 if (!json_is_object(item) && !json_is_null(item))
-                        return err_set(e, ERR_USAGE, "job specification: contexts.%s: expected an object", key);
+                        return err_set(e, ERR_USAGE, "job specification: %s.%s: expected an object", path, key);
         }
-        s->contexts = v;
         return 0;
+}
+
+static int read_contexts(json_t *v, struct spec *s, struct err *e)
+{
+        static const char *const known[] = {"github", "needs", "strategy", "matrix", "inputs", "vars", "runner"};
+        s->contexts = v;
+        return check_contexts(v, "contexts", known, ARRAY_SIZE(known), e);
+}
+
+static int read_call(json_t *v, const char *path, struct spec_call *ret, struct err *e)
+{
+        static const struct member members[] = {
+                {"file", NAME, true, AT(spec_call, file)},
+                {"contexts", OBJECT, true, 0},
+                {"pass", ENV, true, AT(spec_call, pass)},
+        };
+        static const char *const known[] = {"needs", "strategy", "matrix", "inputs"};
+        char at[64];
+        if (!json_is_object(v))
+                return err_set(e, ERR_USAGE, "job specification: %.*s: expected an object", (int)strlen(path) - 1,
+                               path);
+        int r = read_object(v, path, members, ARRAY_SIZE(members), ret, e);
+        if (r < 0)
+                return r;
+        if (ret->pass.expression)
+                return err_set(e, ERR_USAGE, "job specification: %spass: expected a list of {name, value}", path);
+        ret->contexts = json_object_get(v, "contexts");
+        snprintf(at, sizeof(at), "%scontexts", path);
+        return check_contexts(json_object_get(v, "contexts"), at, known, ARRAY_SIZE(known), e);
+}
+
+static int read_secrets(json_t *v, struct spec *s, struct err *e)
+{
+        static const struct member members[] = {{"calls", LIST, true, 0}, {"only", LIST, false, 0}};
+        json_t *calls = json_object_get(v, "calls"), *only = json_object_get(v, "only");
+        int r = read_object(v, "secrets.", members, ARRAY_SIZE(members), s, e);
+        if (r == 0 && json_array_size(calls) > SPEC_MAX_CALLS)
+                return err_set(e, ERR_USAGE, "job specification: secrets.calls: at most %u, found %zu", SPEC_MAX_CALLS,
+                               json_array_size(calls));
+        if (r == 0 && !(s->calls = calloc(json_array_size(calls) + 1, sizeof(*s->calls))))
+                return err_nomem(e);
+        for (size_t i = 0; r == 0 && i < json_array_size(calls); i++) {
+                char at[48];
+                snprintf(at, sizeof(at), "secrets.calls[%zu].", i);
+                r = read_call(json_array_get(calls, i), at, &s->calls[s->n_calls++], e);
+        }
+        return r < 0 || !only ? r : read_texts(only, "secrets.only", &s->secret_names, &s->n_secret_names, e);
 }
 
 static int read_profile(json_t *v, struct spec *s, struct err *e)
@@ -385,6 +431,8 @@ static int read_parts(json_t *root, struct spec *s, struct err *e)
                 r = read_profile(v, s, e);
         if (r == 0 && (v = json_object_get(root, "environment")))
                 r = read_environment(v, s, e);
+        if (r == 0 && (v = json_object_get(root, "secrets")))
+                r = read_secrets(v, s, e);
         if (r == 0 && (v = json_object_get(root, "mask")))
                 r = read_texts(v, "mask", &s->mask, &s->n_mask, e);
         if (r == 0)
@@ -415,6 +463,7 @@ static int read_root(json_t *root, struct spec *s, struct err *e)
                 {"contexts", OBJECT, false, 0},
                 {"outputs", PAIRS, false, AT(spec, outputs)},
                 {"source", OBJECT, false, 0},
+                {"secrets", OBJECT, false, 0},
                 {"mask", LIST, false, 0},
                 {"egress", OBJECT, false, 0},
                 {"steps", LIST, true, 0},
@@ -471,6 +520,10 @@ struct spec *spec_free(struct spec *s)
         if (!s)
                 return NULL;
         free_steps(s->steps, s->n_steps);
+        for (size_t i = 0; i < s->n_calls; i++)
+                free(s->calls[i].pass.v);
+        free(s->calls);
+        free(s->secret_names);
         free(s->mask);
         policy_free(s->egress);
         free(s->env.v);

@@ -23,6 +23,7 @@ struct policy;
 #define SPEC_MAX_PATH 4096u               /* bytes of `workspace` */
 #define SPEC_MAX_NAME 1024u               /* bytes of a name or an id */
 #define SPEC_MAX_PIDS 16384u              /* what a guest takes */
+#define SPEC_MAX_CALLS 10u                /* workflows that call each other */
 
 struct spec_pair {
         const char *name, *value;
@@ -54,6 +55,13 @@ struct spec_step {
         unsigned line, column;
 };
 
+/* A call of a workflow around the job that names one by one the secrets that it lets through. */
+struct spec_call {
+        const char *file;              /* of the workflow that calls */
+        const struct json_t *contexts; /* that its expressions read: an object; github and vars are the job's */
+        struct spec_pairs pass;
+};
+
 struct spec {
         const char *run;
         unsigned attempt;
@@ -76,6 +84,10 @@ struct spec {
         const char *source_commit; /* NULL: no source */
         bool source_working;       /* the working tree, not only the commit */
         struct policy *egress;     /* never NULL; sealed where the document says nothing */
+        struct spec_call *calls;   /* from the first workflow inwards */
+        size_t n_calls;
+        const char **secret_names; /* of those that the innermost call lets through the job has these; NULL: all */
+        size_t n_secret_names;
         const char **mask;
         size_t n_mask;
         struct spec_step *steps;

@@ -531,6 +531,12 @@ int run_contexts(struct run *r, const struct run_job *j, struct value **ret, str
         return k;
 }
 
+const struct run_job *run_job_caller(const struct run_job *j)
+{
+        const struct node *n = (const struct node *)(const void *)j;
+        return n->group->run->caller ? &n->group->run->caller->pub : NULL;
+}
+
 size_t run_job_count(const struct run *r)
 {
         return r->n_all;

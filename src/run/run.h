@@ -106,6 +106,9 @@ void run_set_capacity(struct run *r, size_t capacity); /* takes effect for start
  */
 int run_contexts(struct run *r, const struct run_job *j, struct value **ret, struct err *e);
 
+/* The instance that called the workflow that the job is of; NULL: it is of the first one. */
+const struct run_job *run_job_caller(const struct run_job *j);
+
 /* Instances known so far, in the plan's order, those of a call behind it. A job that has no instances yet has one entry
  * with instance NULL. */
 size_t run_job_count(const struct run *r);

@@ -169,6 +169,14 @@ int plan_job_spec(const struct plan *p, const struct plan_job *j, const struct p
  * that only its evaluation can tell (secrets[...], toJSON(secrets)): then it is all of them. */
 #define PLAN_SECRETS_FOLDER "/run/secrets/"
 int plan_job_secrets(const struct plan *p, const struct plan_job *j, struct strv *ret, bool *ret_all, struct err *e);
+/* Of a job that calls a workflow: what of the caller's own secrets these names in the called workflow are made of.
+ * `secrets: inherit` keeps names; a mapping has the names of its expressions; without either there are none. */
+int plan_call_secrets(const struct plan_job *caller, const struct strv *names, bool all, struct strv *ret,
+                      bool *ret_all, struct err *e);
+/* How they are made: an entry of `secrets.calls` of the job specification, with the contexts (the caller's) that its
+ * expressions read; a new reference, or NULL: they are inherited. */
+int plan_call_passes(const struct plan *p, const struct plan_job *caller, const struct strv *names, bool all,
+                     struct value *contexts, struct json_t **ret, struct err *e);
 
 /* Facts of the `github` context. NULL strings become null or are derived (ref_name from ref, owner from repository). */
 struct plan_github {

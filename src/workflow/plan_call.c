@@ -81,34 +81,6 @@ int plan_call_inputs(const struct wf_job *caller, const struct workflow *called,
         return 0;
 }
 
-/* The secrets of a called workflow: all of the caller's, or those that it names; a token is always there. */
-static int call_secrets(const struct wf_job *caller, const struct expr_env *env, struct value **ret,
-                        struct plan_fault *f)
-{
-        AUTO(value_unrefp) struct value *secrets = NULL;
-        struct value *own = value_get(env->contexts, "secrets");
-        struct err e = ERR_INIT;
-        if (caller->secrets_inherit && own) {
-                *ret = value_ref(own);
-                return 0;
-        }
-        struct value *token = value_get(own, "GITHUB_TOKEN");
-        if (value_object(&secrets, NULL) < 0 || (token && value_set(secrets, "GITHUB_TOKEN", token, NULL) < 0))
-                return plan_no_memory(f);
-        for (size_t i = 0; i < caller->secrets.n; i++) {
-                const struct wf_pair *p = &caller->secrets.v[i];
-                AUTO(value_unrefp) struct value *v = NULL;
-                AUTO(auto_free) char *text = NULL;
-                if (plan_scalar(p->node, env, &v, &e) < 0)
-                        return plan_fail_err(f, p->value.pos, p->name.text, &e);
-                text = value_to_str(v);
-                if (!text || (*text && value_set_str(secrets, p->name.text, text, NULL) < 0))
-                        return plan_no_memory(f);
-        }
-        *ret = TAKE_PTR(secrets);
-        return 0;
-}
-
 /* An error of a plan's own file. */
 static int fault_to_err(const struct plan *p, const struct plan_fault *f, struct err *e)
 {
@@ -122,10 +94,9 @@ int plan_call_contexts(const struct plan *p, const struct plan_job *j, const str
 {
         static const char *const passed[] = {"github", "vars", "runner"};
         const struct expr_env env = {.contexts = contexts, .any_context = true};
-        AUTO(value_unrefp) struct value *all = NULL, *inputs = NULL, *secrets = NULL;
+        AUTO(value_unrefp) struct value *all = NULL, *inputs = NULL;
         struct plan_fault f;
-        if (plan_call_inputs(j->job, i->called->workflow, &env, &inputs, &f) < 0 ||
-            call_secrets(j->job, &env, &secrets, &f) < 0)
+        if (plan_call_inputs(j->job, i->called->workflow, &env, &inputs, &f) < 0)
                 return fault_to_err(p, &f, e);
         int r = value_object(&all, e);
         for (size_t k = 0; r == 0 && k < ARRAY_SIZE(passed); k++) {
@@ -135,8 +106,6 @@ int plan_call_contexts(const struct plan *p, const struct plan_job *j, const str
         }
         if (r == 0)
                 r = value_set(all, "inputs", inputs, e);
-        if (r == 0)
-                r = value_set(all, "secrets", secrets, e);
         if (r == 0)
                 *ret = TAKE_PTR(all);
         return r;

@@ -3,6 +3,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/num.h"
+#include "base/str.h"
+#include "codec/json.h"
 #include "workflow/plan_priv.h"
 
 #define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
@@ -73,4 +78,56 @@ int plan_job_secrets(const struct plan *p, const struct plan_job *j, struct strv
         json_decref(texts);
         *ret_all = s.all;
         return r;
+}
+
+static bool lets_through(const struct strv *names, bool all, const char *name)
+{
+        for (size_t i = 0; !all && i < names->n; i++)
+                if (str_ieq(names->v[i], name))
+                        return true;
+        return all;
+}
+
+int plan_call_secrets(const struct plan_job *caller, const struct strv *names, bool all, struct strv *ret,
+                      bool *ret_all, struct err *e)
+{
+        const struct wf_job *j = caller->job;
+        struct named s = {.names = ret, .all = all && j->secrets_inherit};
+        int r = 0;
+        for (size_t i = 0; r == 0 && j->secrets_inherit && i < names->n; i++)
+                r = add(&s, names->v[i], strlen(names->v[i]), e);
+        for (size_t i = 0; r == 0 && i < j->secrets.n; i++) {
+                const struct wf_pair *p = &j->secrets.v[i];
+                if (lets_through(names, all, p->name.text))
+                        r = expr_template_notes(p->value.text, strlen(p->value.text), false, on_note, &s, e);
+        }
+        *ret_all = s.all;
+        return r;
+}
+
+int plan_call_passes(const struct plan *p, const struct plan_job *caller, const struct strv *names, bool all,
+                     struct value *contexts, struct json_t **ret, struct err *e)
+{
+        static const char *const own[] = {"needs", "strategy", "matrix", "inputs"};
+        const struct wf_job *j = caller->job;
+        AUTO(json_decrefp) json_t *passes = json_array(), *members = json_object();
+        *ret = NULL;
+        if (j->secrets_inherit)
+                return 0;
+        for (size_t i = 0; i < j->secrets.n; i++) {
+                const struct wf_pair *s = &j->secrets.v[i];
+                if (lets_through(names, all, s->name.text) &&
+                    json_array_append_new(passes, json_pack("{s:s,s:s,s:i,s:i}", "name", s->name.text, "value",
+                                                            s->value.text, "line", (int)s->value.pos.line, "column",
+                                                            (int)s->value.pos.column)) < 0)
+                        return err_nomem(e);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
+                const struct value *v = value_get(contexts, own[i]);
+                json_t *json = NULL;
+                if (v && (value_to_json(v, &json, e) < 0 || json_object_set_new(members, own[i], json) < 0))
+                        return err_nomem(e);
+        }
+        *ret = json_pack("{s:s,s:O,s:O}", "file", p->workflow->file, "contexts", members, "pass", passes);
+        return *ret ? 0 : err_nomem(e);
 }

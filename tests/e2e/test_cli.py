@@ -9,7 +9,7 @@ import devdep
 
 pytestmark = pytest.mark.user
 
-SUBCOMMANDS = ["run", "runs", "logs", "rm", "doctor", "image", "plan", "validate", "expr", "errors", "completion", "version"]
+SUBCOMMANDS = ["run", "runs", "logs", "rm", "artifacts", "cache", "doctor", "image", "plan", "validate", "expr", "errors", "completion", "version"]
 
 
 def test_help_names_every_command_and_each_has_its_own_help(cli):
@@ -63,10 +63,13 @@ def test_completions_are_valid_scripts_and_know_the_commands(cli):
     subprocess.run(["bash", "-n"], input=cli("completion", "bash").out, text=True, check=True)
     found = subprocess.run(["bash", "-c", cli("completion", "bash").out + """
 COMP_WORDS=(devdep-cli image ''); COMP_CWORD=2; _devdep_cli; echo "${COMPREPLY[@]}"
+COMP_WORDS=(devdep-cli cache prune --ma); COMP_CWORD=3; _devdep_cli; echo "${COMPREPLY[@]}"
+COMP_WORDS=(devdep-cli artifacts ''); COMP_CWORD=2; _devdep_cli; echo "${COMPREPLY[@]}"
 COMP_WORDS=(devdep-cli run --sh); COMP_CWORD=2; _devdep_cli; echo "${COMPREPLY[@]}" """],
                            text=True, stdout=subprocess.PIPE, check=True).stdout.splitlines()
     assert "build" in found[0].split() and "verify" in found[0].split()
-    assert found[1] == "--shell-on-failure"
+    assert found[1] == "--max-size" and {"ls", "get", "rm"} <= set(found[2].split())
+    assert found[3] == "--shell-on-failure"
 
 
 def test_a_closed_output_is_an_error_not_a_crash(cli):

@@ -106,6 +106,39 @@ def test_an_expression_of_the_jobs_env_that_fails_ends_the_job(folder):
         assert "env" in job.verdict["message"] and "hunter2" not in job.text()
 
 
+# ---- calls of workflows around the job ----
+
+def call(contexts=None, **secrets):
+    return {"file": "ci.yml", "contexts": contexts or {}, "pass": [{"name": k.replace("__", "-"), "value": v, "line": 7, "column": 9} for k, v in secrets.items()]}
+
+
+def test_a_called_job_has_what_the_calls_pass_under_their_names_and_nothing_else(folder):
+    calls = [call(MIDDLE="${{ secrets.OUTER }}", OTHER="${{ secrets.SECOND }}"),
+             call({"inputs": {"which": "middle"}}, inner="k-${{ secrets[inputs.which] }}-k", with__dash="${{ secrets.OTHER }}", unset="${{ secrets.NOBODY }}", no="never")]
+    with Scene(folder, "echo ${{ secrets.INNER }} ${{ secrets.with-dash }} [${{ secrets.OUTER }}${{ secrets.MIDDLE }}${{ secrets.no }}] '${{ toJSON(secrets) }}'",
+               secrets={"calls": calls, "only": ["INNER", "with-dash", "unset", "OUTER", "MIDDLE"]}) as (secrets, job):
+        secrets.give(OUTER="hunter2-the-value", SECOND="second-value")
+        assert finish(secrets, job) == 0
+        assert job.guest.secrets == {"inner": b"k-hunter2-the-value-k"}
+        assert "".join(job.log(stream="out").split()) == '******[]{"inner":"***","with-dash":"***"}'
+        assert "hunter2" not in job.text() and "second-value" not in job.text()
+
+
+def test_a_call_may_pass_what_is_no_secret_of_anybody(folder):
+    with Job(folder, spec(folder, {"env": [{"name": "T", "value": "${{ secrets.t }}"}], "run": "echo $T $J"}, env=[{"name": "J", "value": "x${{ secrets.T }}"}],
+                          contexts={"github": {"actor": "ada"}}, secrets={"calls": [call(t="by-${{ github.actor }}")]})) as job:
+        assert job.wait() == 0
+        assert job.guest.secrets == {"t": b"by-ada"} and job.log(stream="out") == "*** x***\n"
+
+
+def test_what_a_call_cannot_evaluate_ends_the_job_with_its_place(folder):
+    with Scene(folder, "echo never", secrets={"calls": [call(t="${{ fromJSON(secrets.A).x }}")]}) as (secrets, job):
+        secrets.give(A="{hunter2-the-value")
+        assert finish(secrets, job) == 1
+        assert "ci.yml:7:9: the secret 't': " in job.verdict["message"] and "hunter2" not in job.text()
+        assert not job.guest.secrets and not job.events("step_started")
+
+
 # ---- rotation ----
 
 class Slow(FakeGuest):
@@ -143,6 +176,19 @@ def test_a_rotated_secret_is_masked_before_the_guest_has_it_and_the_old_value_li
         assert job.log(step=0, stream="out") == "*** ***\n" and job.log(step=1, stream="out") == "***\n"
         assert job.events("secret_rotated")[0]["versions"] == {"TOKEN": "2"}
         assert "new-value" not in job.text() and "old-value" not in job.text()
+
+
+def test_a_rotated_secret_is_passed_again_by_the_calls(folder):
+    with Scene(folder, f"until [ -e {folder}/go ]; do sleep 0.05; done", "echo ${{ secrets.t }}",
+               secrets={"calls": [call(t="k-${{ secrets.TOKEN }}-k", u="${{ secrets.OTHER }}")]}) as (secrets, job):
+        secrets.give(TOKEN="old-value", OTHER="other-value")
+        assert job.guest.started.wait(60)
+        secrets.change("TOKEN", "new-value", "2")
+        assert secrets.verb() == "t"
+        assert job.guest.secrets == {"t": b"k-new-value-k", "u": b"other-value"}
+        open(f"{folder}/go", "w").close()
+        assert finish(secrets, job) == 0
+        assert job.log(step=1, stream="out") == "***\n" and "new-value" not in job.text()
 
 
 def test_the_control_socket_asks_for_a_look_at_the_versions(folder):

@@ -82,6 +82,39 @@ def test_a_job_that_names_no_secret_has_none(given):
     assert given["names"].events and next(e for e in given["names"].events if e["type"] == "secrets")["versions"] == {"KEY": "", "TOKEN": ""}
 
 
+LOOKS = "cd /run/secrets && for f in *; do [ -e $f ] && echo $f=$(wc -c < $f); done; true"
+SEES = {"run": f"{LOOKS}; echo \"${{{{ secrets.token }}}} [${{{{ secrets.TOKEN_OF_OUTER }}}}${{{{ secrets.SECOND }}}}]\"", "id": "sees"}
+
+
+def called(jobs, **secrets):
+    return json.dumps({"on": {"workflow_call": {"secrets": secrets}}, "jobs": jobs})
+
+
+def test_calls_pass_the_secrets_that_they_name_one_by_one(scene):
+    """Named under another name, inherited, passed through two levels, and not passed at all."""
+    repo = scene.repo("calls")
+    file = scene.folder / "calls.env"
+    file.write_text(f"TOKEN_OF_OUTER={VALUE}\nSECOND=second-value-of-two\n")
+    file.chmod(0o600)
+    devdep.give(file)
+    inner = "./.github/workflows/inner.yml"
+    jobs = {"sees": {"runs-on": "ubuntu-latest", "steps": [SEES]}, "blind": {"runs-on": "ubuntu-latest", "steps": [{"run": LOOKS, "id": "looks"}]}}
+    repo.workflow(called(jobs, token={}), "inner.yml")
+    repo.workflow(called({"deep": {"uses": inner, "secrets": {"token": "${{ secrets.middle }}"}}}, middle={"required": True}), "middle.yml")
+    repo.workflow(json.dumps({"on": "push", "jobs": {
+        "one": {"uses": inner, "secrets": {"token": "${{ secrets.TOKEN_OF_OUTER }}"}},
+        "none": {"uses": inner},
+        "all": {"uses": inner, "secrets": "inherit"},
+        "two": {"uses": "./.github/workflows/middle.yml", "secrets": {"middle": "${{ secrets.NOBODY || secrets.SECOND }}"}}}}))
+    repo.commit()
+    run = scene.json(repo, "--jobs", "2", "--secrets", file)
+    lines = {key: run[key]["sees"].lines for key in ("one.sees", "none.sees", "all.sees", "two.deep.sees")}
+    assert lines == {"one.sees": [f"token={len(VALUE)}", "*** []"], "none.sees": [" []"],
+                     "all.sees": ["SECOND=19", f"TOKEN_OF_OUTER={len(VALUE)}", " [***]"], "two.deep.sees": ["token=19", "*** []"]}
+    assert [run[f"{call}.blind"]["looks"].lines for call in ("one", "none", "all", "two.deep")] == [[]] * 4
+    assert VALUE not in run.result.text and "second-value" not in run.result.text
+
+
 def test_no_value_is_in_what_a_run_leaves_or_prints(scene, given):
     kept = [p for p in pathlib.Path(scene.cli.state).rglob("*") if p.is_file() and "templates" not in p.parts and "cache" not in p.parts]
     assert kept

@@ -54,6 +54,8 @@ class Shelves:
 class Store:
     """A running devdep-store; `sock` is the client's end. As a context manager it ends with the client."""
 
+    become = staticmethod(list)  # whose process it is
+
     def __init__(self, shelves, scopes, run, job):
         self.sock, theirs = socket.socketpair()
         self.sock.settimeout(60)
@@ -62,7 +64,7 @@ class Store:
             args += ["--scope", scope]
         fd = theirs.fileno()
         launch = ["/bin/bash", "-c", f'[ {fd} = 3 ] || exec 3<&{fd} {fd}<&-; exec "$@"', "bash"]
-        self.process = subprocess.Popen(launch + [str(a) for a in args], pass_fds=[fd], env={}, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(self.become(launch + [str(a) for a in args]), pass_fds=[fd], env={}, stderr=subprocess.PIPE)
         theirs.close()
 
     def __enter__(self):

@@ -59,6 +59,29 @@ static void sizes_have_suffixes(void **state)
         assert_contains(e.msg, "--memory: expected a size");
 }
 
+static void times_have_a_unit(void **state)
+{
+        (void)state;
+        struct err e = ERR_INIT;
+        uint64_t v = 0;
+        static const struct {
+                const char *text;
+                uint64_t ms;
+        } rows[] = {{"0s", 0},         {"90s", 90000},    {"30m", 1800000},
+                    {"12h", 43200000}, {"7d", 604800000}, {"2w", 1209600000}};
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                assert_int_equal(num_duration(rows[i].text, UINT64_MAX, "t", &v, &e), 0);
+                assert_true(v == rows[i].ms);
+        }
+        static const char *const bad[] = {"", "7", "d", "1.5d", "-1d", "7 d", "7dd", "7D", "18446744073709551615w"};
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+                assert_int_equal(num_duration(bad[i], UINT64_MAX, "t", &v, &e), -1);
+        assert_int_equal(num_duration("2d", 2 * 86400000, "t", &v, &e), 0);
+        assert_int_equal(num_duration("172801s", 2 * 86400000, "--older-than", &v, &e), -1);
+        assert_contains(e.msg,
+                        "--older-than: expected a time such as 90s, 30m, 12h, 7d or 2w, at most 2d, found '172801s'");
+}
+
 static void hex_is_exact(void **state)
 {
         (void)state;
@@ -98,6 +121,7 @@ int main(void)
                 cmocka_unit_test(unsigned_numbers_are_whole_strings_in_range),
                 cmocka_unit_test(signed_numbers_reach_both_ends),
                 cmocka_unit_test(sizes_have_suffixes),
+                cmocka_unit_test(times_have_a_unit),
                 cmocka_unit_test(hex_is_exact),
                 cmocka_unit_test(errors_show_foreign_text_escaped),
                 cmocka_unit_test(arithmetic_notices_overflow),

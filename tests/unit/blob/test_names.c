@@ -56,6 +56,24 @@ static void names_and_keys_have_a_length(void **state)
         free(longer_key);
 }
 
+static void the_path_of_a_file_is_any_name_but_for_control_characters_and_depth(void **state)
+{
+        char deep[200] = "";
+        (void)state;
+        assert_null(artifact_path_problem("a: b/*?\\/.hidden"));
+        assert_null(artifact_path_problem("latin-\xe4\xff"));
+        assert_non_null(artifact_path_problem("."));
+        assert_contains(artifact_path_problem("a/\x7f"), "control");
+        assert_contains(artifact_path_problem("\xff\x1b"), "control");
+        assert_contains(artifact_path_problem("a\xc2\x9b"), "control");
+        for (unsigned i = 0; i < ARTIFACT_MAX_DEPTH; i++)
+                strcat(deep, "d/");
+        strcat(deep, "f");
+        assert_null(artifact_path_problem(deep));
+        strcat(deep, "/f");
+        assert_contains(artifact_path_problem(deep), "64 folders");
+}
+
 static void a_key_has_no_comma(void **state)
 {
         (void)state;
@@ -100,6 +118,7 @@ int main(void)
                 cmocka_unit_test(the_characters_that_github_forbids_are_named),
                 cmocka_unit_test(a_name_is_never_a_folder_itself_empty_or_a_control_character),
                 cmocka_unit_test(names_and_keys_have_a_length),
+                cmocka_unit_test(the_path_of_a_file_is_any_name_but_for_control_characters_and_depth),
                 cmocka_unit_test(a_key_has_no_comma),
                 cmocka_unit_test(a_scope_is_a_full_ref_name_or_nothing),
                 cmocka_unit_test(a_digest_is_64_lower_case_digits),

@@ -55,6 +55,21 @@ static void put_repository(const char *repository, const char *key, time_t used)
         free(path);
 }
 
+/* A job reads it, as devdep-store does. */
+static void use(const char *repository, uint64_t id)
+{
+        const struct store_limits l = {.max_bytes = 1 << 20, .max_files = 9, .max_entries = 99, .max_total = 1 << 20};
+        char *path = NULL;
+        int lock = -1, fd = -1;
+        assert_int_equal(shelf_make_caches(state, repository, (uid_t)-1, &path, &lock, NULL), 0);
+        struct store *s = must_open(path, STORE_CACHES, &l);
+        assert_int_equal(store_read(s, id, NULL, &fd, NULL), 0);
+        store_free(s);
+        fd_close(fd);
+        fd_close(lock);
+        free(path);
+}
+
 static bool keep_all(const char *run, void *user)
 {
         (void)user;
@@ -192,6 +207,62 @@ static void caches_of_all_repositories_give_way_least_recently_used_first(void *
         buf_done(&one);
 }
 
+static void prune_is(const char *id, uint64_t max_unused_ms, uint64_t max_bytes, unsigned removed, const char *want)
+{
+        const struct caches_prune what = {.id = id, .max_unused_ms = max_unused_ms, .max_bytes = max_bytes};
+        struct shelves_pruned p;
+        struct caches_left left;
+        struct err e = ERR_INIT;
+        if (shelves_prune_caches(state, &what, &p, &left, &e) < 0)
+                fail_msg("%s", e.msg);
+        assert_int_equal(p.caches, removed);
+        char *text = keys();
+        assert_string_equal(text, want);
+        free(text);
+}
+
+static void a_person_prunes_caches_by_age_and_by_size_of_one_repository_or_of_all(void **unused)
+{
+        const time_t now = time(NULL);
+        struct buf one = archive_of("file", "a");
+        char b[SHELF_ID_SIZE];
+        (void)unused;
+        put_repository("/b", "b1", now - 500);
+        put_repository("/b", "b2", now - 300);
+        put_repository("/a", "a1", now - 400);
+        put_repository("/a", "a2", now + 1000);
+        assert_int_equal(shelf_repository_id("/b", b, NULL), 0);
+        prune_is(NULL, 600000, UINT64_MAX, 0, "/a:a2 /a:a1 /b:b2 /b:b1 ");
+        prune_is(NULL, 450000, UINT64_MAX, 1, "/a:a2 /a:a1 /b:b2 ");
+        prune_is(b, UINT64_MAX, one.len, 0, "/a:a2 /a:a1 /b:b2 ");
+        prune_is(b, UINT64_MAX, 0, 1, "/a:a2 /a:a1 ");
+        prune_is(NULL, 0, UINT64_MAX, 1, "/a:a2 ");
+        prune_is(NULL, UINT64_MAX, 0, 1, "");
+        buf_done(&one);
+}
+
+static void a_cache_that_was_used_since_it_was_listed_is_not_pruned(void **unused)
+{
+        char id[SHELF_ID_SIZE];
+        struct store *s = NULL;
+        struct store_list l;
+        (void)unused;
+        put_repository("/a", "a1", time(NULL) - 1000);
+        assert_int_equal(shelf_repository_id("/a", id, NULL), 0);
+        assert_int_equal(shelf_open_caches(state, id, &s, NULL), 0);
+        assert_int_equal(store_list(s, &l, NULL), 0);
+        assert_int_equal(l.n, 1);
+        use("/a", l.v[0].id);
+        assert_int_equal(store_remove_unused(s, l.v[0].id, l.v[0].used_ms, NULL), STORE_E_USED);
+        store_list_done(&l);
+        assert_int_equal(store_list(s, &l, NULL), 0);
+        assert_int_equal(l.n, 1);
+        assert_int_equal(store_remove_unused(s, l.v[0].id, l.v[0].used_ms, NULL), 0);
+        assert_int_equal(store_remove_unused(s, l.v[0].id, l.v[0].used_ms, NULL), STORE_E_MISSING);
+        store_list_done(&l);
+        store_free(s);
+}
+
 static void a_repository_without_caches_or_past_the_number_goes_unless_a_run_holds_it(void **unused)
 {
         struct shelves_pruned p;
@@ -238,6 +309,10 @@ int main(void)
                         artifacts_of_runs_that_are_gone_and_of_the_oldest_past_the_bound_are_removed, set_up,
                         tear_down),
                 cmocka_unit_test_setup_teardown(caches_of_all_repositories_give_way_least_recently_used_first, set_up,
+                                                tear_down),
+                cmocka_unit_test_setup_teardown(a_person_prunes_caches_by_age_and_by_size_of_one_repository_or_of_all,
+                                                set_up, tear_down),
+                cmocka_unit_test_setup_teardown(a_cache_that_was_used_since_it_was_listed_is_not_pruned, set_up,
                                                 tear_down),
                 cmocka_unit_test_setup_teardown(
                         a_repository_without_caches_or_past_the_number_goes_unless_a_run_holds_it, set_up, tear_down),

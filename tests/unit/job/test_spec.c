@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "job/spec.h"
@@ -113,6 +114,51 @@ static void wrong_types_are_refused_with_what_was_expected(void **state)
         refuses(HEAD ",\"steps\":[],\"rootfs\":\"rw\"}", "rootfs");
 }
 
+#define CALL                                                                                                           \
+        "{\"file\":\"a.yml\",\"contexts\":{\"matrix\":null,\"inputs\":{}},\"pass\":[{\"name\":\"t\",\"value\":\"${{ "  \
+        "secrets.S }}\",\"line\":3}]}"
+
+static void calls_around_the_job_are_read_and_bounded(void **state)
+{
+        struct spec *s;
+        (void)state;
+        accepts(HEAD ",\"steps\":[],\"secrets\":{\"calls\":[" CALL "," CALL "],\"only\":[\"T\"]}}", &s);
+        assert_int_equal(s->n_calls, 2);
+        assert_string_equal(s->calls[1].file, "a.yml");
+        assert_string_equal(s->calls[1].pass.v[0].name, "t");
+        assert_int_equal(s->calls[1].pass.v[0].line, 3);
+        assert_string_equal(s->secret_names[0], "T");
+        spec_free(s);
+        accepts(HEAD ",\"steps\":[],\"secrets\":{\"calls\":[" CALL "]}}", &s);
+        assert_null(s->secret_names); /* all */
+        spec_free(s);
+        accepts(HEAD ",\"steps\":[],\"secrets\":{\"calls\":[],\"only\":[]}}", &s);
+        assert_non_null(s->secret_names); /* none */
+        spec_free(s);
+        for (size_t n = SPEC_MAX_CALLS; n <= SPEC_MAX_CALLS + 1; n++) {
+                struct buf b = BUF_INIT;
+                buf_append_str(&b, HEAD ",\"steps\":[],\"secrets\":{\"calls\":[", NULL);
+                for (size_t i = 0; i < n; i++)
+                        buf_printf(&b, NULL, "%s%s", i ? "," : "", CALL);
+                buf_append_str(&b, "]}}", NULL);
+                if (n == SPEC_MAX_CALLS) {
+                        accepts(buf_cstr(&b), &s);
+                        spec_free(s);
+                } else {
+                        refuses(buf_cstr(&b), "secrets.calls: at most 10, found 11");
+                }
+                buf_done(&b);
+        }
+        refuses(HEAD ",\"steps\":[],\"secrets\":{}}", "secrets.calls: missing");
+        refuses(HEAD ",\"steps\":[],\"secrets\":{\"calls\":[3]}}", "secrets.calls[0]: expected an object");
+        refuses(HEAD ",\"steps\":[],\"secrets\":{\"calls\":[],\"only\":[3]}}", "secrets.only[0]: expected a string");
+        refuses(HEAD
+                ",\"steps\":[],\"secrets\":{\"calls\":[{\"file\":\"a\",\"contexts\":{\"github\":{}},\"pass\":[]}]}}",
+                "secrets.calls[0].contexts.github: unknown key");
+        refuses(HEAD ",\"steps\":[],\"secrets\":{\"calls\":[{\"file\":\"a\",\"contexts\":{},\"pass\":\"${{ x }}\"}]}}",
+                "secrets.calls[0].pass: expected a list of {name, value}");
+}
+
 static void processes_are_bounded_by_what_a_guest_takes(void **state)
 {
         struct spec *s = NULL;
@@ -182,6 +228,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_whole_specification_is_read),
                 cmocka_unit_test(processes_are_bounded_by_what_a_guest_takes),
+                cmocka_unit_test(calls_around_the_job_are_read_and_bounded),
                 cmocka_unit_test(unknown_keys_are_refused_with_their_path),
                 cmocka_unit_test(steps_beside_others_and_steps_that_wait_are_read),
                 cmocka_unit_test(env_and_with_may_be_one_expression),

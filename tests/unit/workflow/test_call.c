@@ -322,32 +322,76 @@ static void a_matrix_of_calls_from_an_output_is_planned_when_it_is_known(void **
         world_done(&w);
 }
 
-static void secrets_are_those_that_the_call_names(void **state)
+/* What a call makes of the names "A,B" or "*". */
+static void expect_outer(const struct plan_job *caller, const char *inner, const char *expected)
 {
-        (void)state;
-        static const struct test_file files[] = {
-                {F "a.yml", CALLED("  j:\n" STEPS)},
-                {F "b.yml", "on: {workflow_call: {secrets: {t: , u: }}}\njobs:\n  j:\n" STEPS},
-                {0}};
-        static const char outer[] = "{\"github\":{},\"secrets\":{\"GITHUB_TOKEN\":\"\",\"S\":\"value\"}}";
-        static const char *const expected[] = {"{\"GITHUB_TOKEN\":\"\"}", "{\"GITHUB_TOKEN\":\"\",\"S\":\"value\"}",
-                                               "{\"GITHUB_TOKEN\":\"\",\"t\":\"a value\"}"};
+        AUTO(strv_done) struct strv names = STRV_INIT, outer = STRV_INIT;
+        AUTO(buf_done) struct buf got = BUF_INIT;
+        struct err e = ERR_INIT;
+        bool all = false;
+        for (const char *at = inner; *at && *at != '*'; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ','))
+                assert_int_equal(strv_addf(&names, &e, "%.*s", (int)strcspn(at, ","), at), 0);
+        assert_int_equal(plan_call_secrets(caller, &names, *inner == '*', &outer, &all, &e), 0);
+        for (size_t i = 0; i < outer.n; i++)
+                buf_printf(&got, NULL, "%s%s", i ? "," : "", outer.v[i]);
+        buf_printf(&got, NULL, "%s", all ? "*" : "");
+        assert_string_equal(buf_cstr(&got), expected);
+}
+
+static const struct test_file secret_files[] = {
+        {F "a.yml", CALLED("  j:\n" STEPS)},
+        {F "b.yml", "on: {workflow_call: {secrets: {t: , u-v: , w: }}}\njobs:\n  j:\n" STEPS},
+        {0}};
+static const char secret_calls[] =
+        "  none:\n" CALL("a.yml") "  all:\n" CALL("a.yml") "    secrets: inherit\n  some:\n" CALL(
+                "b.yml") "    secrets: {t: 'a ${{ secrets.S }}', u-v: '${{ secrets[inputs.own] }}', w: '${{ secrets.X "
+                         "|| secrets.s }}'}\n";
+
+static void a_call_needs_the_secrets_that_what_it_passes_is_made_of(void **state)
+{
         struct world w;
+        (void)state;
+        planned(&w, secret_calls, secret_files);
+        const struct plan_job *none = &w.plan->jobs[0], *all = &w.plan->jobs[1], *some = &w.plan->jobs[2];
+        expect_outer(none, "S", "");
+        expect_outer(none, "*", "");
+        expect_outer(all, "S,T", "S,T");
+        expect_outer(all, "*", "*");
+        expect_outer(some, "", "");
+        expect_outer(some, "S", "");
+        expect_outer(some, "T", "S");
+        expect_outer(some, "T,W", "S,X");
+        expect_outer(some, "u-v", "*");
+        expect_outer(some, "*", "S,X*");
+        world_done(&w);
+}
+
+static void what_a_call_passes_is_written_with_its_contexts_and_places(void **state)
+{
+        static const char outer[] =
+                "{\"github\":{},\"needs\":{},\"matrix\":null,\"inputs\":{\"own\":\"S\"},\"vars\":{\"V\":\"7\"}}";
+        struct world w;
+        struct strv names = STRV_INIT;
         AUTO(value_unrefp) struct value *contexts = NULL;
-        planned(&w,
-                "  none:\n" CALL("a.yml") "  all:\n" CALL("a.yml") "    secrets: inherit\n  some:\n" CALL(
-                        "b.yml") "    secrets: {t: 'a ${{ secrets.S }}', u: '${{ secrets.NONE }}'}\n",
-                files);
+        json_t *call = NULL;
+        (void)state;
+        planned(&w, secret_calls, secret_files);
         assert_int_equal(value_parse_json(outer, strlen(outer), NULL, &contexts, &w.e), 0);
-        for (size_t i = 0; i < 3; i++) {
-                AUTO(value_unrefp) struct value *inner = NULL;
-                AUTO(buf_done) struct buf text = BUF_INIT;
-                assert_int_equal(
-                        plan_call_contexts(w.plan, &w.plan->jobs[i], instance(w.plan, i, 0), contexts, &inner, &w.e),
-                        0);
-                assert_int_equal(value_to_json_text(value_get(inner, "secrets"), 0, &text, &w.e), 0);
-                assert_string_equal(buf_cstr(&text), expected[i]);
-        }
+        assert_int_equal(plan_call_passes(w.plan, &w.plan->jobs[1], &names, true, contexts, &call, &w.e), 0);
+        assert_null(call); /* inherited */
+        assert_int_equal(plan_call_passes(w.plan, &w.plan->jobs[0], &names, true, contexts, &call, &w.e), 0);
+        assert_int_equal(json_array_size(json_object_get(call, "pass")), 0);
+        json_decref(call);
+        assert_int_equal(strv_add(&names, "T", &w.e), 0);
+        assert_int_equal(plan_call_passes(w.plan, &w.plan->jobs[2], &names, false, contexts, &call, &w.e), 0);
+        char *text = json_dumps(call, JSON_COMPACT | JSON_SORT_KEYS);
+        assert_string_equal(
+                text,
+                "{\"contexts\":{\"inputs\":{\"own\":\"S\"},\"matrix\":null,\"needs\":{}},\"file\":\"" F
+                "ci.yml\",\"pass\":[{\"column\":18,\"line\":11,\"name\":\"t\",\"value\":\"a ${{ secrets.S }}\"}]}");
+        free(text);
+        json_decref(call);
+        strv_done(&names);
         world_done(&w);
 }
 
@@ -567,7 +611,8 @@ int main(void)
                 cmocka_unit_test(outputs_that_exist_are_read),
                 cmocka_unit_test(inputs_that_are_not_known_yet_make_what_reads_them_wait),
                 cmocka_unit_test(a_matrix_of_calls_from_an_output_is_planned_when_it_is_known),
-                cmocka_unit_test(secrets_are_those_that_the_call_names),
+                cmocka_unit_test(a_call_needs_the_secrets_that_what_it_passes_is_made_of),
+                cmocka_unit_test(what_a_call_passes_is_written_with_its_contexts_and_places),
                 cmocka_unit_test(ten_levels_are_planned_and_eleven_refused),
                 cmocka_unit_test(fifty_files_are_called_and_fifty_one_refused),
                 cmocka_unit_test(calls_that_would_explode_are_refused),
