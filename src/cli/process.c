@@ -514,6 +514,7 @@ static int start_broker(struct process *p, const struct process_config *c, struc
         s.n_enter = group ? cgroup_entries(group, entries) : 0;
         if (r == 0)
                 r = broker_start(&s, &p->broker, e);
+        p->broker.report.held[SANDBOX_CGROUP] = held;
         return r == 0 ? slot_note(p->slot, "broker", p->broker.pid, e) : r;
 }
 
@@ -614,6 +615,7 @@ static int write_spec(struct process *p, const struct process_config *c, struct 
         struct sandbox_report job = {0};
         const struct process_reports reports = {.vmm = &p->vm.report,
                                                 .source = c->place ? &p->source.report : NULL,
+                                                .broker = p->broker.pid ? &p->broker.report : NULL,
                                                 .store = c->store ? &p->store.report : NULL,
                                                 .secrets = p->secrets_child ? &p->secrets.report : NULL,
                                                 .job = &job};

@@ -25,7 +25,7 @@
 #include "vm/qemu.h"
 #include "vm/template.h"
 
-#define DOCTOR_MAX_CHECKS 64
+#define DOCTOR_MAX_CHECKS 128
 
 static const char *const state_names[] = {"ok", "degraded", "missing"};
 
@@ -43,7 +43,8 @@ void doctor_say(struct doctor *d, const char *name, enum doctor_state state, boo
         if (d->n == DOCTOR_MAX_CHECKS)
                 return;
         d->n++;
-        *c = (struct doctor_check){.name = name, .state = state, .required = required};
+        *c = (struct doctor_check){.group = "", .state = state, .required = required};
+        str_copy(c->name, sizeof(c->name), name);
         va_start(ap, fmt);
         vsnprintf(c->why, sizeof(c->why), fmt, ap);
         va_end(ap);

@@ -46,7 +46,7 @@ def world():
 @pytest.fixture
 def broker(world):
     with Broker(world, allow=["*.example.test:7000", "*.example.test", "*.example.test:80", "11.1.0.2/32:7000",
-                              "2a0f:ffff::/64:7000"]) as b:
+                              "[2a0f:ffff::]/64:7000"]) as b:
         yield b.read_records()
 
 
