@@ -26,7 +26,8 @@ struct policy;
 #define SPEC_MAX_CALLS 10u                /* workflows that call each other */
 
 struct spec_pair {
-        const char *name, *value;
+        const char *name; /* NULL: `value` is an expression that gives an object of names and values */
+        const char *value;
         unsigned line, column; /* of an `env` entry; 0: unknown */
 };
 
