@@ -30,6 +30,7 @@ int context_event_json(const struct context *c, struct buf *ret, struct err *e);
 
 void context_set_status(struct context *c, enum context_status status);
 enum context_status context_status(const struct context *c);
+const char *context_status_name(enum context_status status); /* "success" */
 struct variables *context_variables(struct context *c);
 
 /* The context `secrets`, name to text: a new object each time, since views keep the one they saw. */

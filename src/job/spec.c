@@ -305,7 +305,7 @@ static int check_contexts(json_t *v, const char *path, const char *const *known,
 
 static int read_contexts(json_t *v, struct spec *s, struct err *e)
 {
-        static const char *const known[] = {"github", "needs", "strategy", "matrix", "inputs", "vars", "runner"};
+        static const char *const known[] = {"github", "needs", "strategy", "matrix", "inputs", "vars", "runner", "job"};
         s->contexts = v;
         return check_contexts(v, "contexts", known, ARRAY_SIZE(known), e);
 }

@@ -73,7 +73,8 @@ static const char *const github_variables[] = {
         "workspace",
 };
 
-static const char *const runner_variables[] = {"name", "os", "arch", "temp", "tool_cache", "environment", "debug"};
+static const char *const runner_variables[] = {"name",       "os",          "arch",  "temp",
+                                               "tool_cache", "environment", "debug", "workspace"};
 
 /* ---- evaluation ---- */
 
@@ -190,6 +191,8 @@ static int copy_github(struct view *v, struct err *e)
         for (size_t k = 0; k < ARRAY_SIZE(from); k++)
                 for (size_t i = 0; r == 0 && from[k] && i < value_count(from[k]); i++)
                         r = value_set(v->github, value_key_at(from[k], i), value_at(from[k], i), e);
+        if (r == 0 && from[1]) /* of a composite action */
+                r = value_set_str(v->github, "action_status", context_status_name(scope_status(v->scope)), e);
         return r;
 }
 
@@ -346,7 +349,7 @@ static int put_path(const struct view *v, struct map *m, struct err *e)
 static int put_defaults(struct map *m, struct err *e)
 {
         static const char *const pairs[][2] = {
-                {"HOME", VIEW_HOME},         {"USER", "runner"},  {"LOGNAME", "runner"},
+                {"HOME", VIEW_HOME},    {"USER", "runner"},  {"LOGNAME", "runner"},
                 {"SHELL", "/bin/bash"}, {"LANG", "C.UTF-8"}, {"CI", "true"},
         };
         int r = 0;

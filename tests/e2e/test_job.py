@@ -77,6 +77,13 @@ def test_environment_has_three_levels_and_the_contexts_win(folder):
     assert job.log(0) == "job step-job 7 refs/heads/main true true Linux build __run\n"
 
 
+def test_members_of_job_and_runner_that_are_given_are_there(folder):
+    about = {"workflow_ref": "a/hello/.github/workflows/build.yml@refs/heads/main", "workflow_sha": "abc", "workflow_repository": "a/hello", "workflow_file_path": ".github/workflows/build.yml"}
+    job = run(folder, 'echo "$RUNNER_DEBUG ${RUNNER_WORKSPACE%/hello} ${{ runner.debug }}"; echo "${{ job.workflow_ref }} ${{ job.workflow_sha }} ${{ job.workflow_repository }} ${{ job.workflow_file_path }} ${{ job.status }} [${{ job.container.id }}]"',
+              contexts={"runner": {"debug": "1"}, "job": about})
+    assert job.log(0) == f"1 {folder}/work 1\n{' '.join(about.values())} success []\n"
+
+
 def test_a_job_may_not_set_reserved_variables(folder):
     job = run(folder, 'echo GITHUB_SHA=x >> "$GITHUB_ENV"')
     assert job.status == 1

@@ -538,7 +538,7 @@ static void the_specification_carries_the_job(void **state)
         assert_int_equal(plan_job_spec(w.plan, j, j->expansion.v[1], &parts, &spec, &w.e), 0);
         json_t *expected = json_pack(
                 "{s:i,s:s,s:i,s:O,s:s,s:s,s:i,s:b,s:s,s:{s:s,s:s},s:[s],s:{s:s,s:s,s:i,s:b},s:[o,o,o],s:{s:s,s:s},"
-                "s:{s:{s:s,s:s},s:{s:[s,s]},s:{},s:{s:b,s:i,s:i,s:i},s:{s:i}},s:{s:s},s:[o,o]}",
+                "s:{s:{s:s,s:s},s:{s:[s,s]},s:{},s:{s:s,s:s,s:s},s:{s:b,s:i,s:i,s:i},s:{s:i}},s:{s:s},s:[o,o]}",
                 "version", 1, "run", "12", "attempt", 3, "image", image, "accelerator", "tcg", "rootfs", "overlay",
                 "boot_timeout_ms", 1000, "hold_on_failure", 0, "workspace", "/w", "source", "commit", "abc", "tree",
                 "commit", "mask", "secret", "job", "id", "b", "name", "b (2)", "timeout_ms", 21600000,
@@ -547,7 +547,8 @@ static void the_specification_carries_the_job(void **state)
                 json_pack("{s:s,s:s,s:i,s:i}", "name", "B", "value", "x", "line", 2, "column", 16),
                 json_pack("{s:s,s:s,s:i,s:i}", "name", "B", "value", "${{ matrix.n }}", "line", 7, "column", 14),
                 "defaults", "shell", "bash", "working_directory", "sub", "contexts", "github", "ref", "refs/heads/main",
-                "actor", "ada", "inputs", "list", "x", "y", "vars", "strategy", "fail-fast", 1, "job-index", 1,
+                "actor", "ada", "inputs", "list", "x", "y", "vars", "job", "workflow_ref", "/ci.yml@refs/heads/main",
+                "workflow_repository", "", "workflow_file_path", "ci.yml", "strategy", "fail-fast", 1, "job-index", 1,
                 "job-total", 2, "max-parallel", 2, "matrix", "n", 2, "outputs", "v", "${{ steps.s.outputs.v }}",
                 "steps",
                 json_pack("{s:s,s:s,s:s,s:s,s:[{s:s,s:s,s:i,s:i}],s:s,s:s,s:s,s:s,s:i,s:i}", "id", "s", "name", "S",
@@ -643,8 +644,12 @@ static void the_smaller_limit_of_time_holds(void **state)
 static void the_github_context_is_derived_from_facts(void **state)
 {
         (void)state;
-        struct plan_github facts = {
-                .event_name = "push", .ref = "refs/tags/v1", .sha = "abc", .repository = "ada/hello", .actor = "ada"};
+        struct plan_github facts = {.event_name = "push",
+                                    .ref = "refs/tags/v1",
+                                    .sha = "abc",
+                                    .repository = "ada/hello",
+                                    .actor = "ada",
+                                    .repository_url = "git://x/hello.git"};
         AUTO(value_unrefp) struct value *v = NULL;
         assert_int_equal(plan_github_context(&facts, &v, NULL), 0);
         assert_string_equal(value_get_str(v, "ref_name"), "v1");
@@ -652,6 +657,7 @@ static void the_github_context_is_derived_from_facts(void **state)
         assert_string_equal(value_get_str(v, "repository_owner"), "ada");
         assert_string_equal(value_get_str(v, "triggering_actor"), "ada");
         assert_string_equal(value_get_str(v, "head_ref"), "");
+        assert_string_equal(value_get_str(v, "repositoryUrl"), "git://x/hello.git");
         assert_int_equal(value_kind(value_get(v, "event")), VALUE_OBJECT);
         assert_int_equal(value_kind(value_get(v, "run_id")), VALUE_NULL);
 }
