@@ -451,6 +451,7 @@ static int on_template_lost(const struct err *why, void *user, struct err *e)
 static int start_process(struct session_job *j, struct err *e)
 {
         struct session *s = j->workflow->session;
+        const struct profile *p = s->launch.profile.profile;
         char job[128];
 
         AUTO(claim_done) struct claim claim = CLAIM_INIT;
@@ -491,6 +492,7 @@ static int start_process(struct session_job *j, struct err *e)
                 .secrets = &secrets,
                 .rundir = s->rundir,
                 .key = j->key,
+                .swap_allowed = p && p->swap.value == PROFILE_SWAP_ALLOW,
                 .egress = s->policy,
                 .spec = make_spec,
                 .callbacks = &callbacks,

@@ -47,6 +47,7 @@ struct json_t;
 #define PROFILE_MIN_TIMEOUT_MS 1000u
 #define PROFILE_MAX_TIMEOUT_MS ((uint64_t)5 * 24 * 3600 * 1000)
 
+enum profile_swap { PROFILE_SWAP_REFUSE, PROFILE_SWAP_ALLOW };
 enum profile_rootfs { PROFILE_ROOTFS_OVERLAY, PROFILE_ROOTFS_READ_ONLY };
 enum profile_auth { PROFILE_AUTH_JWT, PROFILE_AUTH_APPROLE, PROFILE_AUTH_TOKEN };
 enum profile_rotation { PROFILE_ROTATION_MANUAL, PROFILE_ROTATION_AUTOMATIC };
@@ -115,6 +116,7 @@ struct profile {
         struct profile_str entity, domain;
         struct profile_str image, workflow;
         struct profile_num rootfs; /* enum profile_rootfs */
+        struct profile_num swap;   /* enum profile_swap */
         struct profile_num vcpus, memory, scratch, pids, timeout;
         struct profile_list identity; /* struct profile_binding */
         struct profile_vault vault;

@@ -267,7 +267,8 @@ static void every_problem_is_reported_once(void **state)
                "3:8 vcpus: expected a whole number from 1 to 64; found 'two'\n"
                "4:9 egress: expected a mapping; found 'on'\n");
         expect(HEAD "x: &x {memory: 1}\nenvironments: {a: *x, b: *x}\n",
-               "3:1 unknown key 'x' (known keys here: entity, domain, environments, workflow, image, rootfs, vcpus, "
+               "3:1 unknown key 'x' (known keys here: entity, domain, environments, workflow, image, rootfs, swap, "
+               "vcpus, "
                "memory, scratch, pids, timeout, hooks, egress, identity, vault, secrets)\n"
                "3:16 memory: expected a size such as 512M or 2G, from 128M to 1T; found the number 1\n");
 }
