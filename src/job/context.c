@@ -230,7 +230,7 @@ void context_forget_secrets(struct context *c)
         c->secrets = value_unref(c->secrets);
 }
 
-int context_new(const struct spec *spec, bool secrets_come, struct context **ret, struct err *e)
+int context_new(const struct spec *spec, struct context **ret, struct err *e)
 {
         AUTO(context_freep) struct context *c = calloc(1, sizeof(*c));
         if (!c)
@@ -239,8 +239,6 @@ int context_new(const struct spec *spec, bool secrets_come, struct context **ret
         int r = variables_new(&c->variables, e);
         if (r == 0)
                 r = take_contexts(c, e);
-        if (r == 0 && !secrets_come)
-                r = take_env(c, e);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(c);

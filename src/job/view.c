@@ -158,20 +158,23 @@ static int expand(struct view *v, const char *text, const char *what, struct map
         return r;
 }
 
+static int add_pair(struct view *v, const struct spec_pair *p, const char *what, struct map *into, struct err *e)
+{
+        char *value = NULL;
+        if (!p->name)
+                return expand(v, p->value, what, into, e);
+        int r = view_text(v, p->value, p->name, &value, e);
+        if (r == 0)
+                r = texts_take(into, p->name, value, e);
+        return r < 0 ? err_wrap(e, r, "%s", what) : 0;
+}
+
 int view_pairs(struct view *v, const struct spec_pairs *pairs, const char *what, struct map *into, struct err *e)
 {
-        if (pairs->expression)
-                return expand(v, pairs->expression, what, into, e);
-        for (size_t i = 0; i < pairs->n; i++) {
-                const char *name = pairs->v[i].name;
-                char *value = NULL;
-                int r = view_text(v, pairs->v[i].value, name, &value, e);
-                if (r == 0)
-                        r = texts_take(into, name, value, e);
-                if (r < 0)
-                        return err_wrap(e, r, "%s", what);
-        }
-        return 0;
+        int r = pairs->expression ? expand(v, pairs->expression, what, into, e) : 0;
+        for (size_t i = 0; r == 0 && i < pairs->n; i++)
+                r = add_pair(v, &pairs->v[i], what, into, e);
+        return r;
 }
 
 /* ---- making ---- */

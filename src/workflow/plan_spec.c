@@ -43,8 +43,18 @@ static json_t *pairs_object(struct writer *w, const struct wf_pairs *p)
         return object;
 }
 
+static void append_all(struct writer *w, json_t *list, const struct wf_str *expression)
+{
+        append(w, list,
+               json_pack("{s:s,s:i,s:i}", "all", expression->text, "line", (int)expression->pos.line, "column",
+                         (int)expression->pos.column));
+}
+
+/* Entries of the mapping, or one that gives them all. */
 static void append_env(struct writer *w, json_t *list, const struct wf_pairs *p)
 {
+        if (p->expression.text)
+                append_all(w, list, &p->expression);
         for (size_t i = 0; i < p->n; i++) {
                 json_t *entry = json_object();
                 set_str(w, entry, "name", p->v[i].name.text);

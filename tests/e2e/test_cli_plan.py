@@ -80,6 +80,14 @@ def test_jobs_are_expanded_in_order_with_names_needs_and_reasons(cli, folder):
     assert json.loads(result.out)["workflows"][0]["run_name"] == "by ada at "
 
 
+def test_one_expression_gives_the_whole_strategy(cli, folder):
+    text = "on: push\njobs:\n  a:\n    strategy: ${{ fromJSON(vars.S) }}\n    runs-on: ubuntu-latest\n    steps: [{run: a}]\n"
+    job = jobs_of(plan(cli, folder, "--json", "--var", 'S={"matrix": {"n": [1, 2]}, "max-parallel": 1}', text=text))["a"]
+    assert [i["name"] for i in job["instances"]] == ["a (1)", "a (2)"] and job["max_parallel"] == 1
+    result = plan(cli, folder, "--var", 'S={"matrx": {}}', text=text)
+    assert result.status == 2 and "ci.yml:4:15: error: strategy: expected matrix, fail-fast and max-parallel, found 'matrx'" in result.err
+
+
 def test_the_text_shows_the_same(cli, folder):
     out = plan(cli, folder, payload={"ref": "refs/heads/release"}).out
     assert out.startswith("ci.yml: CI\n  (the event does not start it: the branch does not pass the filters; planned because it was named)\n")

@@ -16,7 +16,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("DEVDEP_BUILD", ROOT / "build")).resolve()
-USER = os.environ.get("DEVDEP_TEST_USER")
+USER = os.environ.get("DEVDEP_TEST_USER") or None
 OTHER_IMAGES = os.environ.get("DEVDEP_TEST_IMAGES")
 SYSTEM_IMAGES = pathlib.Path(OTHER_IMAGES or "/var/lib/devdep") / "images"
 
