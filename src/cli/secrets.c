@@ -288,7 +288,8 @@ static int fill(const struct secret_store *s, size_t n, struct job_order *o, str
                         find(s, o->order.secrets[i].name)->len;
         if (size > SECRETS_MAX_CREDENTIALS)
                 return err_set(e, ERR_USAGE, "the secrets of a job are larger than %zu KiB", SECRETS_MAX_TOTAL >> 10);
-        r = secret_area_new("credentials", size + 1, &o->credentials, e);
+        /* An area of none ends at once. */
+        r = secret_area_new("credentials", MAX(size, sizeof(uint32_t)), &o->credentials, e);
         for (size_t i = 0; r == 0 && i < n; i++) {
                 const struct given *g = find(s, o->order.secrets[i].name);
                 free(name);
