@@ -7,7 +7,7 @@ import devdep
 import runs
 import world as worlds
 from test_egress import HostCli
-from test_vault import CREDS, JWT, KV, METADATA, TOKEN, Scene, lends, newest, signed_in
+from test_vault import CREDS, JWT, KV, METADATA, RECORDED, TOKEN, Scene, lends, newest, signed_in
 from vault_replay import Exchange
 from world import World
 
@@ -104,6 +104,22 @@ def test_a_server_that_refuses_is_201_and_one_that_is_not_known_is_a_warning(wor
         work.account.unlink()
         unknown = work.validate()
         assert unknown.status == 0 and "devdep.yaml:5:3: warning: nobody was asked whether the secrets are there" in unknown.out
+
+
+def test_method_role_namespace_and_authority_are_those_of_the_profile(work, folder):
+    """AppRole with a wrapped secret id; the certificate is of an authority that only the profile names."""
+    with work.replay(**{RECORDED["approle-token"]: TOKEN, RECORDED["secret_id"]: RECORDED["unwrapped"]}) as vault:
+        vault.play("26-wrapping-lookup", "27-unwrap", "29-approle-login")
+        vault.play("10-kv2-metadata", "60-revoke-self", token=TOKEN)
+        vault.require(x_vault_namespace="team/web")
+        work.use(folder, ["PASSWORD: secret/ci/db#pass"], auth="approle", more="role: ci, namespace: team/web, ",
+                 account={"address": f"https://vault.test:{work.port}/", "role_id": RECORDED["role_id"], "wrapped_secret_id": RECORDED["wrapped"]})
+        assert work.validate().status == 0
+        assert [r[1] for r in vault.asked()] == ["/v1/sys/wrapping/lookup", "/v1/sys/wrapping/unwrap", "/v1/auth/approle/login", METADATA,
+                                                 "/v1/auth/token/revoke-self"]
+        work.repo.write("ca.pem", worlds.Authority(folder).bundle.read_text())
+        asked = len(vault.asked())
+        assert work.validate().error[:2] == (201, "ERR_VAULT_MISMATCH") and len(vault.asked()) == asked
 
 
 # ---- whom credentials go to ----
