@@ -141,9 +141,6 @@ int profile_parse(const void *data, size_t len, const char *environment, struct 
 struct profile *profile_free(struct profile *p); /* NULL is fine; always NULL */
 CLEANUP_DEFINE(struct profile, profile_free)
 
-/* Add what is legal and cannot run yet as problems: errors for a run, warnings for who only asks. */
-int profile_refuse(const struct profile *p, bool is_error, struct diag_list *problems, struct err *e);
-
 /* Is this text a profile, whatever its name? A mapping with `entity` or `domain` and without a workflow's keys. */
 bool profile_is_one(const void *data, size_t len);
 
