@@ -70,3 +70,8 @@ int name_normalise(const void *name, size_t len, char ret[NAME_TEXT], struct err
                 return err_set(e, ERR_USAGE, "the name ends in a number: it would be read as an address");
         return r;
 }
+
+bool name_is_internal(const char *name)
+{
+        return str_ends(name, ".devdep.internal");
+}
