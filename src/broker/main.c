@@ -17,17 +17,19 @@
 #include "base/num.h"
 #include "broker/broker.h"
 #include "broker/limits.h"
+#include "broker/start.h"
 #include "codec/json.h"
 #include "loop/loop.h"
 #include "net/policy.h"
 #include "net/resolve.h"
 #include "sandbox/confine.h"
 
-enum { FD_JOB = 3, FD_POLICY };
+enum { FD_JOB = BROKER_FD_SOCKET, FD_POLICY = BROKER_FD_POLICY, FD_REPORT = BROKER_FD_REPORT };
 
 static const struct confine_fd wanted[] = {
         {FD_JOB, S_IFSOCK, 0, false, "socket to devdep-job"},
         {FD_POLICY, S_IFREG, 0, false, "egress policy"},
+        {FD_REPORT, S_IFIFO, 0, true, "pipe for the protections that hold"},
 };
 
 #define MAX_FILE_SIZE ((uint64_t)1 << 20) /* it writes its standard error only */
@@ -35,7 +37,7 @@ static const struct confine_fd wanted[] = {
 static const char usage[] = "usage: devdep-broker [--uid UID --gid GID]\n"
                             "\n"
                             "Makes the outgoing connections of one job. Started by devdep-cli with descriptors:\n"
-                            "  3 socket to devdep-job   4 egress policy (sealed)\n"
+                            "  3 socket to devdep-job   4 egress policy (sealed)   5 pipe: the protections that hold\n"
                             "\n"
                             "  --uid UID --gid GID  the user to become; needed when root starts it\n"
                             "  --help, --version\n";
@@ -111,10 +113,19 @@ static int serve(struct resolver *resolver, struct err *e)
         return r;
 }
 
+static int tell_protections(const struct sandbox_report *report, struct err *e)
+{
+        int r = sandbox_report_send(FD_REPORT, report, e);
+
+        close(FD_REPORT);
+        return r;
+}
+
 static int work(const struct options *o, struct err *e)
 {
         bool there[ARRAY_SIZE(wanted)];
         struct resolver *resolver = NULL;
+        struct sandbox_report report;
         const struct confine confine = {.name = "broker",
                                         .filter = SANDBOX_FILTER_BROKER,
                                         .host_network = true,
@@ -129,7 +140,9 @@ static int work(const struct options *o, struct err *e)
         if (r == 0)
                 r = resolver_new(&resolver, e);
         if (r == 0)
-                r = confine_self(&confine, NULL, e);
+                r = confine_self(&confine, &report, e);
+        if (r == 0 && there[FD_REPORT - FD_JOB])
+                r = tell_protections(&report, e);
         if (r < 0) {
                 resolver_free(resolver);
                 return r;

@@ -40,13 +40,17 @@ static int write_policy(json_t *policy, int *ret, struct err *e)
         return r;
 }
 
-static int start(const struct broker_start *s, int socket, int policy, struct broker_process *p, struct err *e)
+static int start(const struct broker_start *s, int socket, int policy, int report, struct broker_process *p,
+                 struct err *e)
 {
         AUTO(auto_free) char *program = NULL;
         char name[] = "devdep-broker", uid_option[] = "--uid", gid_option[] = "--gid", uid[16], gid[16],
              *none[] = {NULL};
         char *argv[] = {name, s->uid == (uid_t)-1 ? NULL : uid_option, uid, gid_option, gid, NULL};
-        const struct spawn_fd fds[] = {{socket, 3}, {policy, 4}, {s->log_fd, STDERR_FILENO}};
+        const struct spawn_fd fds[] = {{socket, BROKER_FD_SOCKET},
+                                       {policy, BROKER_FD_POLICY},
+                                       {report, BROKER_FD_REPORT},
+                                       {s->log_fd, STDERR_FILENO}};
         struct spawn spawned = SPAWN_INIT;
         int r = program_path("devdep-broker", &program, e);
 
@@ -58,7 +62,7 @@ static int start(const struct broker_start *s, int socket, int policy, struct br
         spawned.argv = argv;
         spawned.envp = none;
         spawned.fds = fds;
-        spawned.n_fds = s->log_fd < 0 ? 2 : 3;
+        spawned.n_fds = s->log_fd < 0 ? 3 : 4;
         spawned.enter = s->enter;
         spawned.n_enter = s->n_enter;
         spawned.new_session = 1;
@@ -70,7 +74,9 @@ int broker_start(const struct broker_start *s, struct broker_process *ret, struc
 {
         AUTO(auto_close) int theirs = -1;
         AUTO(auto_close) int policy = -1;
-        int pair[2];
+        AUTO(auto_close) int told = -1;
+        AUTO(auto_close) int tells = -1;
+        int pair[2], pipe[2];
         int r = write_policy(s->policy, &policy, e);
 
         *ret = (struct broker_process)BROKER_PROCESS_INIT;
@@ -80,7 +86,18 @@ int broker_start(const struct broker_start *s, struct broker_process *ret, struc
                 return r;
         ret->socket_fd = pair[0];
         theirs = pair[1];
-        r = start(s, theirs, policy, ret, e);
+        r = fd_pipe(pipe, e);
+        if (r == 0) {
+                told = pipe[0];
+                tells = pipe[1];
+                r = start(s, theirs, policy, tells, ret, e);
+        }
+        tells = fd_close(tells);
+        theirs = fd_close(theirs);
+        if (r == 0 && sandbox_report_receive(told, SANDBOX_REPORT_MS, &ret->report, e) < 0) {
+                broker_process_done(ret);
+                r = -1;
+        }
         if (r < 0)
                 ret->socket_fd = fd_close(ret->socket_fd);
         return r < 0 ? err_wrap(e, r, "start devdep-broker") : 0;

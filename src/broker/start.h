@@ -5,8 +5,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "sandbox/sandbox.h"
+
 struct err;
 struct json_t;
+
+/* Descriptors of devdep-broker. */
+enum { BROKER_FD_SOCKET = 3, BROKER_FD_POLICY, BROKER_FD_REPORT };
 
 struct broker_start {
         struct json_t *policy; /* as policy_from_json() takes it */
@@ -21,7 +26,8 @@ struct broker_process {
         int socket_fd; /* the client's end, for devdep-job; close-on-exec */
         int pidfd;
         pid_t pid;
-        int status; /* set by broker_process_done(): exit status, or 128 + signal */
+        int status;                   /* set by broker_process_done(): exit status, or 128 + signal */
+        struct sandbox_report report; /* what it said that holds; nothing: it ended before */
 };
 #define BROKER_PROCESS_INIT                                                                                            \
         {                                                                                                              \

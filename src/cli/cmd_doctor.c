@@ -1,14 +1,24 @@
 /* devdep-cli doctor: what holds on this host. */
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
+#include "base/secret.h"
+#include "broker/start.h"
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/render.h"
+#include "codec/json.h"
+#include "secrets/order.h"
+#include "secrets/start.h"
 #include "vm/doctor.h"
 #include "vm/image.h"
+#include "vm/slot.h"
 
 static json_t *to_json(const struct doctor *d)
 {
@@ -43,6 +53,40 @@ static void print_text(const struct doctor *d, bool color)
         }
 }
 
+/* Each as a run starts it; the ids are those below the first slot's, which nothing else has. */
+static void check_broker(struct doctor *d)
+{
+        AUTO(json_decrefp) json_t *policy = json_pack("{s:s}", "profile", "brokered");
+        const uid_t uid = geteuid() == 0 ? SLOT_UID_BASE : (uid_t)-1;
+        const struct broker_start s = {.policy = policy, .uid = uid, .gid = uid, .log_fd = -1};
+        struct broker_process p = BROKER_PROCESS_INIT;
+        struct err err = ERR_INIT;
+        int r = policy ? broker_start(&s, &p, &err) : err_nomem(&err);
+
+        broker_process_done(&p);
+        doctor_say_program(d, "broker", "devdep-broker", r < 0 ? NULL : &p.report, err.msg);
+}
+
+static void check_secrets(struct doctor *d)
+{
+        AUTO(secret_area_done) struct secret_area credentials = SECRET_AREA_INIT;
+        const struct order nothing = {.vault = {.address = ""}};
+        struct secrets_start s = SECRETS_START_INIT;
+        struct secrets_process p = SECRETS_PROCESS_INIT;
+        struct err err = ERR_INIT;
+        int r = secret_area_new("credentials", 1, &credentials, &err);
+
+        s.order = &nothing;
+        s.credentials_fd = credentials.fd;
+        s.uid = s.gid = geteuid() == 0 ? SLOT_UID_BASE : (uid_t)-1;
+        if (r == 0)
+                r = secrets_start(&s, &p, &err);
+        doctor_say_program(d, "secrets", "devdep-secrets", r < 0 ? NULL : &p.report, err.msg);
+        secrets_process_close(&p);
+        while (r == 0 && waitpid(p.pid, NULL, 0) < 0 && errno == EINTR)
+                ;
+}
+
 static void on_progress(const char *group, void *user)
 {
         (void)user;
@@ -60,6 +104,11 @@ static int run_doctor(const struct args *a, struct err *e)
                 r = image_store_init(&store, NULL, e);
         if (r == 0)
                 r = doctor_run(&store, args_get(a, "image"), on_progress, NULL, &d, e);
+        if (r == 0) {
+                on_progress("programs of a job", NULL);
+                check_broker(d);
+                check_secrets(d);
+        }
         if (r == 0 && args_has(a, "json"))
                 r = output_json(to_json(d), e);
         else if (r == 0)

@@ -56,6 +56,7 @@ static int run_run(const struct args *a, struct err *e)
                 .keep_going = args_has(a, "keep-going"),
                 .shell_on_failure = args_has(a, "shell-on-failure"),
                 .json = args_has(a, "json"),
+                .vault = args_get(a, "vault"),
                 .egress_report = args_get(a, "egress-report"),
                 .egress_syslog = args_has(a, "egress-syslog"),
         };
@@ -91,6 +92,7 @@ static const struct command_option options[] = {
         {"actions", 0, "DIR", "the mirror of actions (default: STATE/actions.conf says where)", false},
         {"secret", 0, "NAME", "a secret, its value from standard input; NAME@N: from descriptor N", true},
         {"secrets", 0, "FILE", "secrets, NAME=VALUE lines in a file that nobody else can read", false},
+        {"vault", 0, "FILE", "how this host signs in to Vault (default: STATE/vault.conf)", false},
         {"keep-going", 'k', NULL, "after a failure still start jobs that do not depend on it", false},
         {"shell-on-failure", 0, NULL, "open a shell in the guest of a job that failed", false},
         {"json", 0, NULL, "print events as JSON Lines instead of text", false},

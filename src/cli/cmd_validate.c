@@ -11,9 +11,13 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "cli/command.h"
+#include "cli/lookup.h"
 #include "cli/output.h"
 #include "cli/problems.h"
+#include "cli/profile_file.h"
 #include "cli/repofile.h"
+#include "cli/state.h"
+#include "cli/vault.h"
 #include "codec/diag.h"
 #include "profile/profile.h"
 #include "workflow/action.h"
@@ -23,10 +27,13 @@
 /* The file, and what was found in it. */
 struct validation {
         const char *path;
+        const char *vault; /* how this host signs in to Vault; NULL: STATE/vault.conf, if it is there */
+        bool offline;
         struct buf text;
         char *top; /* of its repository */
         struct library *library;
         struct diag_list *problems;
+        struct err not_found; /* code ERR_VAULT_MISMATCH: secrets are missing, or it could not be found out */
 };
 
 static const char *file_name(const char *path)
@@ -47,17 +54,41 @@ static bool is_action(const char *path)
         return str_eq(file_name(path), "action.yml") || str_eq(file_name(path), "action.yaml");
 }
 
-static int find_profile_problems(const struct buf *text, struct diag_list *problems, struct err *e)
+/* What Vault says is told beside what was found in the file, whatever it is. */
+static int look_up(struct validation *v, struct profile *p, struct err *e)
+{
+        struct profile_file f = {
+                .path = (char *)(uintptr_t)v->path, .text = (char *)v->text.data, .len = v->text.len, .profile = p};
+        AUTO(vault_account_freep) struct vault_account *account = NULL;
+        AUTO(auto_free) char *state = NULL;
+        struct err why = ERR_INIT;
+
+        int r = state_path(&state, e);
+        if (r == 0)
+                r = vault_account_load(state, v->vault, &account, e);
+        if (r == 0 && lookup_secrets(&f, account, NULL, v->problems, &why) < 0) {
+                if (why.code != ERR_VAULT_MISMATCH) {
+                        *e = why;
+                        return -1;
+                }
+                v->not_found = why;
+        }
+        if (r == 0 && diag_errors(v->problems) > 0)
+                v->not_found.code = ERR_VAULT_MISMATCH;
+        return r;
+}
+
+static int find_profile_problems(struct validation *v, struct err *e)
 {
         AUTO(profile_freep) struct profile *p = NULL;
 
-        int r = profile_parse(text->data, text->len, NULL, problems, &p, e);
+        int r = profile_parse(v->text.data, v->text.len, NULL, v->problems, &p, e);
         if (r == PROFILE_E_INVALID)
                 return 0;
+        if (r == 0 && !v->offline)
+                r = look_up(v, p, e);
         if (r == 0)
-                r = profile_refuse(p, false, problems, e);
-        if (r == 0)
-                diag_sort(problems);
+                diag_sort(v->problems);
         return r;
 }
 
@@ -93,7 +124,7 @@ static int find_problems(struct validation *v, struct err *e)
         const struct library_source source = {read_called, v};
 
         if (is_profile(v->path, &v->text))
-                return find_profile_problems(&v->text, v->problems, e);
+                return find_profile_problems(v, e);
         int r = repofile_top(v->path, &v->top, e);
         if (r == 0)
                 r = library_new(&source, &v->library, e);
@@ -138,6 +169,17 @@ static int print_json(const char *path, const struct diag_list *problems, struct
                            e);
 }
 
+static int verdict(const struct validation *v, struct err *e)
+{
+        int r = diag_to_err(v->problems, e);
+
+        if (r < 0 && v->not_found.code == ERR_VAULT_MISMATCH)
+                e->code = ERR_VAULT_MISMATCH;
+        if (r == 0 && v->not_found.code == ERR_VAULT_MISMATCH)
+                r = err_set(e, ERR_VAULT_MISMATCH, "%s", v->not_found.msg);
+        return r;
+}
+
 static int validate(struct validation *v, bool json, struct err *e)
 {
         int r = problems_read(v->path, &v->text, e);
@@ -148,12 +190,13 @@ static int validate(struct validation *v, bool json, struct err *e)
                 r = find_problems(v, e);
         if (r == 0)
                 r = json ? print_json(v->path, v->problems, e) : print_text(v->path, v->problems, &v->text, e);
-        return r == 0 ? diag_to_err(v->problems, e) : r;
+        return r == 0 ? verdict(v, e) : r;
 }
 
 static int run_validate(const struct args *a, struct err *e)
 {
-        struct validation v = {.path = args_get(a, "file")};
+        struct validation v = {
+                .path = args_get(a, "file"), .vault = args_get(a, "vault"), .offline = args_has(a, "offline")};
 
         if (!v.path)
                 return err_set(e, ERR_USAGE, "%s: --file is missing; see '%s --help'", a->path, a->path);
@@ -170,7 +213,8 @@ static int run_validate(const struct args *a, struct err *e)
 static const struct command_option options[] = {
         {"file", 0, "FILE", "the workflow file, an action.yml, or the profile (" PROFILE_FILE ")", false},
         {"json", 0, NULL, "print the problems as JSON", false},
-        {"offline", 0, NULL, "skip what needs a server (today nothing does)", false},
+        {"offline", 0, NULL, "do not ask Vault whether the secrets of a profile are there", false},
+        {"vault", 0, "FILE", "how this host signs in to Vault (default: STATE/vault.conf)", false},
 };
 
 const struct command command_validate = {
@@ -183,7 +227,8 @@ const struct command command_validate = {
                 "wrong: a condition that never changes, a name that is always empty, a field that anybody can write\n"
                 "in a script; and what devdep cannot run yet. Workflows and actions of the repository that the file\n"
                 "names are checked with it, each problem under its own file. An action is known by its name,\n"
-                "action.yml, a profile by its name, devdep.yaml, or by its keys.",
+                "action.yml, a profile by its name, devdep.yaml, or by its keys. Whether the secrets that a profile\n"
+                "names are there is asked of Vault, by metadata alone; the status is 201 when one is missing.",
         .examples = "  devdep-cli validate --file .github/workflows/ci.yml\n"
                     "  devdep-cli validate --file devdep.yaml\n"
                     "  devdep-cli validate --file ci.yml --json | jq -r '.problems[].message'\n",

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/num.h"
 #include "base/str.h"
 #include "cli/gitask.h"
 #include "workflow/event.h"
@@ -105,37 +106,20 @@ int facts_read(const char *state, const struct source_place *place, struct facts
         return r;
 }
 
-/* The payload of a push, as far as it can be known here. */
-static int event_payload(const struct facts *f, struct value **ret, struct err *e)
+/* An object of texts; a text that is NULL is left out. */
+struct text_member {
+        const char *key, *text;
+};
+
+static int set_texts(struct value *to, const char *key, const struct text_member *members, size_t n, struct err *e)
 {
-        AUTO(value_unrefp) struct value *event = NULL;
-        AUTO(value_unrefp) struct value *repository = NULL;
-        AUTO(value_unrefp) struct value *commit = NULL;
+        AUTO(value_unrefp) struct value *o = NULL;
+        int r = value_object(&o, e);
 
-        if (value_object(&event, e) < 0 || value_object(&repository, e) < 0 || value_object(&commit, e) < 0 ||
-            value_set_str(repository, "full_name", f->repository, e) < 0 ||
-            value_set_str(repository, "name", f->name, e) < 0 || value_set_str(commit, "id", f->git.commit, e) < 0 ||
-            value_set_str(commit, "message", f->git.subject, e) < 0 ||
-            value_set_str(commit, "timestamp", f->git.author_date, e) < 0 ||
-            value_set_str(event, "ref", f->ref, e) < 0 || value_set_str(event, "after", f->git.commit, e) < 0 ||
-            value_set(event, "repository", repository, e) < 0 || value_set(event, "head_commit", commit, e) < 0)
-                return -1;
-        *ret = TAKE_PTR(event);
-        return 0;
-}
-
-static int runner_context(struct value **ret, struct err *e)
-{
-        AUTO(value_unrefp) struct value *runner = NULL;
-
-        if (value_object(&runner, e) < 0 || value_set_str(runner, "name", "devdep", e) < 0 ||
-            value_set_str(runner, "os", "Linux", e) < 0 || value_set_str(runner, "arch", "X64", e) < 0 ||
-            value_set_str(runner, "temp", WORK_FOLDER "/_temp", e) < 0 ||
-            value_set_str(runner, "tool_cache", "/opt/hostedtoolcache", e) < 0 ||
-            value_set_str(runner, "environment", "self-hosted", e) < 0)
-                return -1;
-        *ret = TAKE_PTR(runner);
-        return 0;
+        for (size_t i = 0; r == 0 && i < n; i++)
+                if (members[i].text)
+                        r = value_set_str(o, members[i].key, members[i].text, e);
+        return r < 0 ? r : value_set(to, key, o, e);
 }
 
 static const char *user_name(void)
@@ -143,6 +127,89 @@ static const char *user_name(void)
         const struct passwd *p = getpwuid(getuid());
 
         return p && p->pw_name ? p->pw_name : "unknown";
+}
+
+static int add_repository(const struct facts *f, struct value *event, struct err *e)
+{
+        AUTO(value_unrefp) struct value *repository = NULL;
+        AUTO(auto_free) char *owner = str_ndup(f->repository, strcspn(f->repository, "/"));
+        const struct text_member members[] = {{"login", owner}, {"name", owner}};
+        int r = owner ? value_object(&repository, e) : err_nomem(e);
+
+        if (r == 0)
+                r = value_set_str(repository, "full_name", f->repository, e);
+        if (r == 0)
+                r = value_set_str(repository, "name", f->name, e);
+        if (r == 0)
+                r = set_texts(repository, "owner", members, ARRAY_SIZE(members), e);
+        return r < 0 ? r : value_set(event, "repository", repository, e);
+}
+
+static int add_commit(const struct facts *f, struct value *event, struct err *e)
+{
+        AUTO(value_unrefp) struct value *commit = NULL;
+        const struct text_member author[] = {{"name", f->git.author_name}, {"email", f->git.author_email}};
+        const struct text_member committer[] = {{"name", f->git.committer_name}, {"email", f->git.committer_email}};
+        int r = value_object(&commit, e);
+
+        if (r == 0)
+                r = value_set_str(commit, "id", f->git.commit, e);
+        if (r == 0)
+                r = value_set_str(commit, "message", f->git.subject, e);
+        if (r == 0)
+                r = value_set_str(commit, "timestamp", f->git.author_date, e);
+        if (r == 0)
+                r = set_texts(commit, "author", author, ARRAY_SIZE(author), e);
+        if (r == 0)
+                r = set_texts(commit, "committer", committer, ARRAY_SIZE(committer), e);
+        return r < 0 ? r : value_set(event, "head_commit", commit, e);
+}
+
+/* The payload of a push, as far as it can be known here. */
+static int event_payload(const struct facts *f, struct value **ret, struct err *e)
+{
+        AUTO(value_unrefp) struct value *event = NULL;
+        const char *user = user_name();
+        const struct text_member sender[] = {{"login", user}, {"type", "User"}}, pusher[] = {{"name", user}};
+        int r = value_object(&event, e);
+
+        if (r == 0)
+                r = value_set_str(event, "ref", f->ref, e);
+        if (r == 0)
+                r = value_set_str(event, "after", f->git.commit, e);
+        if (r == 0)
+                r = add_repository(f, event, e);
+        if (r == 0)
+                r = add_commit(f, event, e);
+        if (r == 0)
+                r = set_texts(event, "sender", sender, ARRAY_SIZE(sender), e);
+        if (r == 0)
+                r = set_texts(event, "pusher", pusher, ARRAY_SIZE(pusher), e);
+        if (r == 0)
+                *ret = TAKE_PTR(event);
+        return r;
+}
+
+/* As at GitHub: the variable ACTIONS_STEP_DEBUG turns it on. */
+static int set_debug(struct value *runner, const struct value *vars, struct err *e)
+{
+        const char *wanted = value_get_str(vars, "ACTIONS_STEP_DEBUG");
+
+        return wanted && str_ieq(wanted, "true") ? value_set_str(runner, "debug", "1", e) : 0;
+}
+
+static int runner_context(const struct value *vars, struct value **ret, struct err *e)
+{
+        AUTO(value_unrefp) struct value *runner = NULL;
+
+        if (value_object(&runner, e) < 0 || value_set_str(runner, "name", "devdep", e) < 0 ||
+            value_set_str(runner, "os", "Linux", e) < 0 || value_set_str(runner, "arch", "X64", e) < 0 ||
+            value_set_str(runner, "temp", WORK_FOLDER "/_temp", e) < 0 ||
+            value_set_str(runner, "tool_cache", "/opt/hostedtoolcache", e) < 0 ||
+            value_set_str(runner, "environment", "self-hosted", e) < 0 || set_debug(runner, vars, e) < 0)
+                return -1;
+        *ret = TAKE_PTR(runner);
+        return 0;
 }
 
 /* github.workflow: the name, or the file as it stands in the repository. */
@@ -158,6 +225,7 @@ static int github_context(const struct facts *f, const struct facts_event *about
         const char *ref = ev->ref ? ev->ref : f->ref, *sha = ev->sha ? ev->sha : f->git.commit;
         const char *repository = ev->repository ? ev->repository : f->repository;
         const char *actor = ev->actor ? ev->actor : user_name();
+        const char *remote = f->git.remote_url && *f->git.remote_url ? f->git.remote_url : NULL;
         AUTO(auto_free) char *workflow_ref = str_printf("%s/%s@%s", repository, about->workflow->file, ref);
 
         if (!workflow_ref)
@@ -175,7 +243,11 @@ static int github_context(const struct facts *f, const struct facts_event *about
                 .head_ref = ev->head_ref,
                 .base_ref = ev->base_ref,
                 .repository = repository,
+                .repository_id = ev->repository_id,
+                .repository_owner_id = ev->repository_owner_id,
+                .repository_url = ev->repository_url ? ev->repository_url : remote,
                 .actor = actor,
+                .actor_id = ev->actor_id,
                 .triggering_actor = actor,
                 .run_id = about->run,
                 .run_number = about->run,
@@ -192,8 +264,8 @@ int facts_contexts(const struct facts *f, const struct facts_event *about, struc
 {
         AUTO(value_unrefp) struct value *all = NULL, *github = NULL, *runner = NULL, *empty = NULL;
 
-        if (github_context(f, about, &github, e) < 0 || runner_context(&runner, e) < 0 || value_object(&empty, e) < 0 ||
-            value_object(&all, e) < 0 || value_set(all, "github", github, e) < 0 ||
+        if (github_context(f, about, &github, e) < 0 || runner_context(about->vars, &runner, e) < 0 ||
+            value_object(&empty, e) < 0 || value_object(&all, e) < 0 || value_set(all, "github", github, e) < 0 ||
             value_set(all, "runner", runner, e) < 0 || value_set(all, "inputs", empty, e) < 0)
                 return -1;
         *ret = TAKE_PTR(all);

@@ -27,7 +27,8 @@ struct facts_event {
         const struct event *event;
         struct value *payload; /* or NULL: as much as can be known of a push is made up */
         const struct workflow *workflow;
-        const char *run; /* its number as text */
+        const char *run;          /* its number as text */
+        const struct value *vars; /* an object */
 };
 /* An object: github, inputs (none), runner. What the event says counts more than HEAD. A new reference. */
 int facts_contexts(const struct facts *f, const struct facts_event *about, struct value **ret, struct err *e);

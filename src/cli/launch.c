@@ -209,13 +209,14 @@ int launch_find(struct launch *l, struct err *e)
 static int make_contexts(struct launch *l, struct launch_workflow *w, const char *run, struct err *e)
 {
         const struct workflow *workflow = w->file->workflow;
-        const struct facts_event about = {.event = &l->event, .payload = l->payload, .workflow = workflow, .run = run};
+        struct facts_event about = {.event = &l->event, .payload = l->payload, .workflow = workflow, .run = run};
 
         AUTO(value_unrefp) struct value *vars = NULL;
-        int r = facts_contexts(&l->facts, &about, &w->contexts, e);
+        int r = vars_of(&l->vars, NULL, &vars, e);
 
+        about.vars = vars;
         if (r == 0)
-                r = vars_of(&l->vars, NULL, &vars, e);
+                r = facts_contexts(&l->facts, &about, &w->contexts, e);
         if (r == 0)
                 r = value_set(w->contexts, "vars", vars, e);
         return r < 0 ? r : facts_inputs(w->contexts, workflow, l->o.event, l->inputs, e);

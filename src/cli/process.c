@@ -36,6 +36,7 @@
 #include "source/limits.h"
 #include "vm/slot.h"
 #include "vm/slot_info.h"
+#include "vm/swap.h"
 #include "vm/template.h"
 #include "vm/vsock.h"
 
@@ -478,6 +479,23 @@ static int start_vm(struct process *p, const struct process_config *c, struct er
         return r;
 }
 
+/* What the guest holds of secrets lies in the VMM's memory. */
+static int refuse_swap(const struct process *p, const struct process_config *c, struct err *e)
+{
+        struct swap_facts swap;
+
+        if (!p->secrets_child || c->swap_allowed || slot_bars_swap(p->slot, "vmm"))
+                return 0;
+        int r = swap_examine(&swap, e);
+        if (r < 0 || !swap.plain)
+                return r;
+        return err_set(e, ERR_RESOURCES,
+                       "the job names secrets, and its guest's memory can be written to the swap area %s, which is not "
+                       "encrypted: turn it off (swapoff -a), encrypt it (crypttab(5)), use control groups version 2, "
+                       "or write 'swap: allow' in devdep.yaml",
+                       swap.first);
+}
+
 static int start_source(struct process *p, const struct process_config *c, struct err *e)
 {
         struct source_start s = SOURCE_START_INIT;
@@ -524,6 +542,7 @@ static int start_broker(struct process *p, const struct process_config *c, struc
         s.n_enter = group ? cgroup_entries(group, entries) : 0;
         if (r == 0)
                 r = broker_start(&s, &p->broker, e);
+        p->broker.report.held[SANDBOX_CGROUP] = held;
         return r == 0 ? slot_note(p->slot, "broker", p->broker.pid, e) : r;
 }
 
@@ -633,6 +652,7 @@ static int write_spec(struct process *p, const struct process_config *c, struct 
         struct sandbox_report job = {0};
         const struct process_reports reports = {.vmm = &p->vm.report,
                                                 .source = c->place ? &p->source.report : NULL,
+                                                .broker = p->broker.pid ? &p->broker.report : NULL,
                                                 .store = c->store ? &p->store.report : NULL,
                                                 .service = p->service.pid > 0 ? &p->service.report : NULL,
                                                 .secrets = p->secrets_child ? &p->secrets.report : NULL,
@@ -744,6 +764,8 @@ static int start_all(struct process *p, const struct process_config *c, struct e
                 r = start_secrets(p, c, e);
         if (r == 0 && !c->claim)
                 r = start_vm(p, c, e);
+        if (r == 0)
+                r = refuse_swap(p, c, e);
         if (r == 0)
                 tell_slot(p, c->claim ? "running" : "booting");
         if (r == 0)

@@ -51,7 +51,7 @@ struct process_callbacks {
 
 /* What holds for each process of a job; NULL: there is none. */
 struct process_reports {
-        const struct sandbox_report *vmm, *source, *store, *service, *secrets, *job;
+        const struct sandbox_report *vmm, *source, *broker, *store, *service, *secrets, *job;
 };
 
 /* All borrowed for the call, except what is said otherwise. */
@@ -71,6 +71,7 @@ struct process_config {
         const struct store_start *store;  /* NULL: no artifacts and caches. Without control group and log */
         struct job_order *secrets;        /* of devdep-secrets; its area is zeroed once that has ended. NULL: none */
         const struct rundir *rundir;
+        bool swap_allowed;     /* secrets may reach a swap area that is not encrypted */
         struct json_t *egress; /* the policy (net/policy.h): sealed needs no devdep-broker */
         const char *key;       /* of the job, safe as a file name */
         /* The template turned out to be none (template_finish()): make another one, or leave it without memory. */

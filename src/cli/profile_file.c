@@ -77,8 +77,6 @@ static int parse(struct profile_file *f, const char *environment, struct err *e)
                 r = profile_parse(f->text, f->len, environment, problems, &f->profile, e);
         if (r < 0)
                 return err_wrap(e, r, "%s", f->path);
-        if (r == 0 && profile_refuse(f->profile, true, problems, e) < 0)
-                return -1;
         return report(f, problems, e);
 }
 

@@ -30,8 +30,7 @@ struct profile_file {
 void profile_file_done(struct profile_file *f);
 
 /* top: the repository's work tree, or NULL: only a file that is named is read. It is opened beneath `top`, links that
- * lead out are refused. Problems go to standard error with their place; errors, and what cannot run yet, are
- * ERR_USAGE. */
+ * lead out are refused. Problems go to standard error with their place; errors are ERR_USAGE. */
 int profile_file_load(const char *top, const struct profile_choice *choice, struct profile_file *ret, struct err *e);
 
 /* Put "devdep.yaml:3:9: KEY: " before the message of an error that comes of the value at that place; NULL: it does not.

@@ -1,21 +1,23 @@
 #include "cli/secrets.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/num.h"
+#include "cli/private_file.h"
+#include "cli/profile_file.h"
+#include "cli/repofile.h"
+#include "cli/vault.h"
 #include "secrets/credentials.h"
 #include "secrets/limits.h"
 #include "secrets/ref.h"
-#include "workflow/filecmd.h"
+#include "workflow/library.h"
 
 /* One that the person gave. */
 struct given {
@@ -27,6 +29,11 @@ struct given {
 struct secret_store {
         struct given *v;
         size_t n;
+        const struct profile_file *profile; /* or NULL: no further secrets */
+        const struct vault_account *account;
+        char *ca;     /* the certificates of the profile's vault, PEM; "" for none */
+        char **where; /* the place of each of the profile's secrets */
+        size_t n_where;
 };
 
 struct secret_store *secret_store_free(struct secret_store *s)
@@ -39,6 +46,10 @@ struct secret_store *secret_store_free(struct secret_store *s)
                 free(s->v[i].where);
         }
         free(s->v);
+        for (size_t i = 0; i < s->n_where; i++)
+                free(s->where[i]);
+        free(s->where);
+        free(s->ca);
         free(s);
         return NULL;
 }
@@ -160,22 +171,6 @@ static int add_named(struct secret_store *s, const char *text, bool *stdin_is_ta
 
 /* ---- --secrets ---- */
 
-/* Only its owner could read it until now. */
-static int open_private(const char *path, int *ret, struct err *e)
-{
-        struct stat st;
-        AUTO(auto_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return err_errno(e, ERR_USAGE, errno, "%s", path);
-        if (!S_ISREG(st.st_mode))
-                return err_set(e, ERR_USAGE, "%s: expected a file", path);
-        if (st.st_uid != geteuid() || (st.st_mode & 077))
-                return err_set(e, ERR_USAGE,
-                               "%s: a file of secrets must be yours and readable by nobody else: chmod 600", path);
-        *ret = TAKE_FD(fd);
-        return 0;
-}
-
 static int take_pair(struct secret_store *s, const char *path, const struct filecmd_pair *p, struct err *e)
 {
         struct given *g;
@@ -183,27 +178,12 @@ static int take_pair(struct secret_store *s, const char *path, const struct file
         return r < 0 ? r : keep(g, p->value, p->len, e);
 }
 
-/* The parser's copies are zeroed before they are freed. */
-static void wipe_pairs(struct filecmd_pairs *p)
-{
-        for (size_t i = 0; i < p->n; i++)
-                secret_wipe(p->v[i].value, p->v[i].len);
-        filecmd_pairs_done(p);
-}
-
 static int add_file(struct secret_store *s, const char *path, struct err *e)
 {
-        AUTO(auto_close) int fd = -1;
-        AUTO(buf_wipe) struct buf text = BUF_INIT;
-        struct filecmd_pairs pairs = {0};
-        int r = open_private(path, &fd, e);
-        if (r == 0)
-                r = fd_read_all(fd, SECRETS_MAX_FILE, path, &text, e);
-        if (r == 0 && filecmd_parse(FILECMD_ENV, text.data, text.len, &pairs, e) < 0)
-                r = err_set(e, ERR_USAGE, "%s: expected lines NAME=VALUE, or NAME<<END and lines up to END", path);
+        AUTO(private_pairs_done) struct filecmd_pairs pairs = {0};
+        int r = private_file_read(path, SECRETS_MAX_FILE, &pairs, e);
         for (size_t i = 0; r == 0 && i < pairs.n; i++)
                 r = take_pair(s, path, &pairs.v[i], e);
-        wipe_pairs(&pairs);
         return r;
 }
 
@@ -226,23 +206,98 @@ int secret_store_new(const struct secret_options *o, struct secret_store **ret, 
         return r;
 }
 
-static int fill(const struct secret_store *s, struct job_order *o, struct err *e)
+/* ---- the profile's ---- */
+
+static int read_ca(struct secret_store *s, const char *top, struct err *e)
+{
+        const struct profile_str *ca = &s->profile->profile->vault.ca;
+        AUTO(auto_free) char *found = NULL;
+        AUTO(buf_done) struct buf text = BUF_INIT;
+        int r = ca->text && !top ? repofile_top(s->profile->path, &found, e) : 0;
+        if (r == 0 && ca->text)
+                r = repofile_read(top ? top : found, ca->text, &text, e);
+        if (r == LIBRARY_E_MISSING)
+                r = err_set(e, ERR_USAGE, "there is no file '%s' in the repository", ca->text);
+        if (r == 0 && text.len > SECRETS_MAX_CA)
+                r = err_set(e, ERR_USAGE, "more than %zu KiB of certificates", SECRETS_MAX_CA >> 10);
+        if (r == 0 && text.len && memchr(text.data, 0, text.len))
+                r = err_set(e, ERR_USAGE, "'%s' holds a NUL byte: expected certificates as PEM", ca->text);
+        if (r < 0)
+                return profile_file_blame(s->profile, &ca->pos, "ca", r, e);
+        s->ca = text.len ? buf_take_str(&text) : str_dup("");
+        return s->ca ? 0 : err_nomem(e);
+}
+
+int secret_store_profile(struct secret_store *s, const struct profile_file *f, const struct vault_account *account,
+                         const char *top, struct err *e)
+{
+        const struct rlimit none = {0, 0};
+        if (!f->profile || !f->profile->secrets.n)
+                return 0;
+        const struct profile_secret *v = f->profile->secrets.v;
+        s->profile = f;
+        s->account = account;
+        s->where = calloc(f->profile->secrets.n, sizeof(*s->where));
+        if (!s->where)
+                return err_nomem(e);
+        for (; s->n_where < f->profile->secrets.n; s->n_where++) {
+                const struct yaml_pos *at = &v[s->n_where].ref.pos;
+                s->where[s->n_where] = str_printf("%s:%u:%u", f->path, at->line, at->column);
+                if (!s->where[s->n_where])
+                        return err_nomem(e);
+        }
+        if (account && setrlimit(RLIMIT_CORE, &none) < 0)
+                return err_errno(e, ERR_RESOURCES, errno, "set the core dump limit to 0");
+        return read_ca(s, top, e);
+}
+
+/* Those of the profile that the command line does not give. */
+static int order_profile(const struct secret_store *s, const struct strv *names, bool all, struct order *o,
+                         struct err *e)
+{
+        const struct profile_secret *v = s->profile->profile->secrets.v;
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < s->n_where; i++) {
+                if (!is_wanted(names, all, v[i].name.text) || find(s, v[i].name.text))
+                        continue;
+                if (!*o->vault.address)
+                        r = vault_server(s->account, s->profile, s->ca, &o->vault, e);
+                if (r < 0)
+                        return err_wrap(e, r, "%s: secret %s", s->where[i], v[i].name.text);
+                o->secrets[o->n++] = (struct order_secret){.name = v[i].name.text,
+                                                           .provider = "vault",
+                                                           .reference = v[i].ref.text,
+                                                           .version = (uint32_t)v[i].version.value,
+                                                           .where = s->where[i],
+                                                           .rotate = v[i].rotation.value == PROFILE_ROTATION_AUTOMATIC};
+        }
+        return r;
+}
+
+/* ---- the order ---- */
+
+/* `n` of them are local; what opens Vault follows. */
+static int fill(const struct secret_store *s, size_t n, struct job_order *o, struct err *e)
 {
         AUTO(auto_free) char *name = NULL;
-        size_t size = 0, used = 0;
+        bool vault = n < o->order.n;
+        size_t size = vault ? vault_account_size(s->account) : 0, used = 0;
         int r = 0;
-        for (size_t i = 0; i < o->order.n; i++)
+        for (size_t i = 0; i < n; i++)
                 size += credentials_size(CREDENTIALS_LOCAL, 0) + strlen(o->order.secrets[i].name) +
                         find(s, o->order.secrets[i].name)->len;
         if (size > SECRETS_MAX_CREDENTIALS)
                 return err_set(e, ERR_USAGE, "the secrets of a job are larger than %zu KiB", SECRETS_MAX_TOTAL >> 10);
-        r = secret_area_new("credentials", size, &o->credentials, e);
-        for (size_t i = 0; r == 0 && i < o->order.n; i++) {
+        /* An area of none ends at once. */
+        r = secret_area_new("credentials", MAX(size, sizeof(uint32_t)), &o->credentials, e);
+        for (size_t i = 0; r == 0 && i < n; i++) {
                 const struct given *g = find(s, o->order.secrets[i].name);
                 free(name);
                 name = str_printf(CREDENTIALS_LOCAL "%s", g->name);
                 r = name ? credentials_add(o->credentials.data, size, &used, name, g->value, g->len, e) : err_nomem(e);
         }
+        if (r == 0 && vault)
+                r = vault_account_add(s->account, o->credentials.data, size, &used, e);
         return r;
 }
 
@@ -251,14 +306,18 @@ int secret_store_order(const struct secret_store *s, const struct strv *names, b
 {
         struct order *o = &ret->order;
         o->vault.address = "";
-        o->secrets = calloc(s->n + 1, sizeof(*o->secrets));
+        o->secrets = calloc(s->n + s->n_where + 1, sizeof(*o->secrets));
         if (!o->secrets)
                 return err_nomem(e);
         for (size_t i = 0; i < s->n; i++)
                 if (is_wanted(names, all, s->v[i].name))
                         o->secrets[o->n++] = (struct order_secret){
                                 .name = s->v[i].name, .provider = "local", .reference = "", .where = s->v[i].where};
-        return o->n ? fill(s, ret, e) : 0;
+        size_t n = o->n;
+        int r = s->profile ? order_profile(s, names, all, o, e) : 0;
+        if (r == 0 && o->n > SECRETS_MAX_COUNT)
+                r = err_set(e, ERR_USAGE, "more than %u secrets", SECRETS_MAX_COUNT);
+        return r == 0 && o->n ? fill(s, n, ret, e) : r;
 }
 
 void job_order_done(struct job_order *o)

@@ -15,6 +15,7 @@
 #include "cli/rundir.h"
 #include "cli/session_internal.h"
 #include "cli/shell.h"
+#include "cli/vault.h"
 #include "codec/json.h"
 #include "loop/loop.h"
 #include "workflow/value.h"
@@ -38,6 +39,7 @@ static void session_done(struct session *s)
         session_store_done(s);
         session_profile_done(s);
         secret_store_free(s->secrets);
+        vault_account_free(s->vault);
         render_free(s->render);
         json_decref(s->policy);
         egress_sink_free(s->egress);

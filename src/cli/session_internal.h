@@ -77,6 +77,7 @@ struct session {
         struct launch launch;
         struct session_asked asked;
         struct wf_strs before, after; /* the profile's hooks */
+        struct vault_account *vault;  /* NULL: none */
         struct secret_store *secrets;
         struct session_shelves shelves;
         struct session_workflow *workflows; /* as many as the launch has */

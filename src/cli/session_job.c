@@ -139,6 +139,7 @@ static int make_spec(const struct process_reports *reports, void *user, struct j
 
         if (!image || !protections || add_protections(protections, "vmm", reports->vmm) < 0 ||
             add_protections(protections, "source", reports->source) < 0 ||
+            add_protections(protections, "broker", reports->broker) < 0 ||
             add_protections(protections, "store", reports->store) < 0 ||
             add_protections(protections, "service", reports->service) < 0 ||
             add_protections(protections, "secrets", reports->secrets) < 0 ||
@@ -451,6 +452,7 @@ static int on_template_lost(const struct err *why, void *user, struct err *e)
 static int start_process(struct session_job *j, struct err *e)
 {
         struct session *s = j->workflow->session;
+        const struct profile *p = s->launch.profile.profile;
         char job[128];
 
         AUTO(claim_done) struct claim claim = CLAIM_INIT;
@@ -491,6 +493,7 @@ static int start_process(struct session_job *j, struct err *e)
                 .secrets = &secrets,
                 .rundir = s->rundir,
                 .key = j->key,
+                .swap_allowed = p && p->swap.value == PROFILE_SWAP_ALLOW,
                 .egress = s->policy,
                 .spec = make_spec,
                 .callbacks = &callbacks,

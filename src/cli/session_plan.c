@@ -8,6 +8,7 @@
 #include "cli/labels.h"
 #include "cli/rundir.h"
 #include "cli/session_internal.h"
+#include "cli/vault.h"
 #include "vm/slot.h"
 
 static int open_image(struct session *s, const char *ref, struct session_image **ret, struct err *e)
@@ -126,6 +127,10 @@ int session_prepare(struct session *s, struct err *e)
                 r = launch_find(&s->launch, e);
         if (r == 0)
                 r = session_profile(s, e);
+        if (r == 0)
+                r = vault_account_load(s->launch.store.state, s->o.vault, &s->vault, e);
+        if (r == 0)
+                r = secret_store_profile(s->secrets, &s->launch.profile, s->vault, s->launch.place.top, e);
         if (r == 0)
                 r = add_workflows(s, e);
         if (r == 0)

@@ -22,9 +22,9 @@ struct context {
         char *temp;
         enum context_status status;
         struct variables *variables;
-        struct value *plain;                     /* needs, strategy, matrix, inputs, vars by name */
-        struct value *github, *runner, *secrets; /* secrets NULL: none */
-        bool has_env;                            /* the job's own `env` was evaluated */
+        struct value *plain;                           /* needs, strategy, matrix, inputs, vars by name */
+        struct value *github, *runner, *job, *secrets; /* secrets NULL: none */
+        bool has_env;                                  /* the job's own `env` was evaluated */
 };
 
 const char *context_temp(const struct context *c)
@@ -80,13 +80,18 @@ static int copy_object(const struct value *from, struct value **ret, struct err 
         return r;
 }
 
-static int add_job(const struct context *c, struct value *all, struct err *e)
+const char *context_status_name(enum context_status status)
 {
         static const char *const names[] = {"success", "failure", "cancelled"};
+        return names[status];
+}
+
+static int add_job(const struct context *c, struct value *all, struct err *e)
+{
         AUTO(value_unrefp) struct value *job = NULL;
-        int r = value_object(&job, e);
+        int r = copy_object(c->job, &job, e);
         if (r == 0)
-                r = value_set_str(job, "status", names[c->status], e);
+                r = value_set_str(job, "status", context_status_name(c->status), e);
         return r < 0 ? r : value_set(all, "job", job, e);
 }
 
@@ -132,6 +137,17 @@ static char *default_temp(const char *workspace)
         return str_printf("%.*s/_temp", (int)n, workspace);
 }
 
+/* RUNNER_WORKSPACE, the folder around the workspace. */
+static int set_runner_workspace(struct context *c, struct err *e)
+{
+        AUTO(auto_free) char *folder = str_dup(c->spec->workspace);
+        char *slash = folder ? strrchr(folder, '/') : NULL;
+        if (!folder)
+                return err_nomem(e);
+        slash[slash == folder] = '\0';
+        return set_default(c->runner, "workspace", folder, e);
+}
+
 static int make_runner(struct context *c, const struct value *given, struct err *e)
 {
         const char *temp = value_get_str(given, "temp");
@@ -149,6 +165,8 @@ static int make_runner(struct context *c, const struct value *given, struct err 
                 r = set_default(c->runner, "environment", "self-hosted", e);
         if (r == 0)
                 r = set_default(c->runner, "tool_cache", TOOL_CACHE, e);
+        if (r == 0)
+                r = set_runner_workspace(c, e);
         return r < 0 ? r : value_set_str(c->runner, "temp", c->temp, e);
 }
 
@@ -176,6 +194,8 @@ static int take_contexts(struct context *c, struct err *e)
                 struct value *v = value_get(all, plain[i]);
                 r = value_set(c->plain, plain[i], v ? v : value_null(), e);
         }
+        if (r == 0)
+                r = copy_object(value_get(all, "job"), &c->job, e);
         if (r == 0)
                 r = make_runner(c, value_get(all, "runner"), e);
         return r < 0 ? r : make_github(c, value_get(all, "github"), e);
@@ -210,7 +230,7 @@ void context_forget_secrets(struct context *c)
         c->secrets = value_unref(c->secrets);
 }
 
-int context_new(const struct spec *spec, bool secrets_come, struct context **ret, struct err *e)
+int context_new(const struct spec *spec, struct context **ret, struct err *e)
 {
         AUTO(context_freep) struct context *c = calloc(1, sizeof(*c));
         if (!c)
@@ -219,8 +239,6 @@ int context_new(const struct spec *spec, bool secrets_come, struct context **ret
         int r = variables_new(&c->variables, e);
         if (r == 0)
                 r = take_contexts(c, e);
-        if (r == 0 && !secrets_come)
-                r = take_env(c, e);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(c);
@@ -234,6 +252,7 @@ struct context *context_free(struct context *c)
         value_unref(c->plain);
         value_unref(c->github);
         value_unref(c->runner);
+        value_unref(c->job);
         value_unref(c->secrets);
         variables_free(c->variables);
         free(c->temp);

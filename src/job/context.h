@@ -16,9 +16,8 @@ struct variables;
 
 enum context_status { CONTEXT_SUCCESS, CONTEXT_FAILURE, CONTEXT_CANCELLED };
 
-/* spec is borrowed. The job's `env` is evaluated here, or, where secrets are to come, with the first
- * context_set_secrets(); errors of its expressions are ERR_RUN_FAILED. */
-int context_new(const struct spec *spec, bool secrets_come, struct context **ret, struct err *e);
+/* spec is borrowed. */
+int context_new(const struct spec *spec, struct context **ret, struct err *e);
 struct context *context_free(struct context *c); /* always NULL */
 CLEANUP_DEFINE(struct context, context_free)
 
@@ -30,9 +29,11 @@ int context_event_json(const struct context *c, struct buf *ret, struct err *e);
 
 void context_set_status(struct context *c, enum context_status status);
 enum context_status context_status(const struct context *c);
+const char *context_status_name(enum context_status status); /* "success" */
 struct variables *context_variables(struct context *c);
 
-/* The context `secrets`, name to text: a new object each time, since views keep the one they saw. */
+/* The context `secrets`, name to text: a new object each time, since views keep the one they saw. The first time the
+ * job's `env` is evaluated; errors of its expressions are ERR_RUN_FAILED. */
 int context_set_secrets(struct context *c, struct value *secrets, struct err *e);
 void context_forget_secrets(struct context *c); /* none is there any more */
 

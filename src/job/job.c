@@ -593,7 +593,7 @@ static int start(struct job *j, struct err *e)
         if (r == 0)
                 r = write_started(j, e);
         if (r == 0)
-                r = context_new(j->spec, c->secrets_fd >= 0 || j->spec->n_calls, &j->context, e);
+                r = context_new(j->spec, &j->context, e);
         if (r == 0)
                 r = scope_new(j->context, &j->scope, e);
         if (r == 0)

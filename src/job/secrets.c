@@ -225,11 +225,25 @@ static int show_all(struct job_secrets *s, struct err *e)
         return r < 0 ? r : on_shown(NULL, s, e);
 }
 
+/* Nothing was asked for; but what a call passes may be made of nothing that is. */
+static int show_own(struct job_secrets *s, struct err *e)
+{
+        struct err why = ERR_INIT;
+        if (set_context(s, &why) < 0) {
+                job_refuse(s->job, &why);
+                return 0;
+        }
+        if (!s->n_passed)
+                return call_done(s, e);
+        s->state = THERE;
+        return show_all(s, e);
+}
+
 int job_secrets_show(struct job_secrets *s, job_secrets_fn *done, struct err *e)
 {
         s->done = done;
         if (s->state == NONE)
-                return call_done(s, e);
+                return show_own(s, e);
         s->asked_to_show = true;
         return s->state == THERE ? show_all(s, e) : 0;
 }
@@ -432,14 +446,6 @@ static const struct secrets_callbacks callbacks = {.values = on_values,
                                                    .released = on_released,
                                                    .failed = on_failed};
 
-/* What a call passes may be made of nothing that is asked for. */
-static int begin_without(struct job_secrets *s, struct err *e)
-{
-        int r = s->job->spec->n_calls ? set_context(s, e) : 0;
-        s->state = s->n_passed ? THERE : NONE;
-        return r;
-}
-
 static int ask(struct job_secrets *s, int socket_fd, int values_fd, struct err *e)
 {
         int r = loop_timer_new(s->job->config.loop, on_time, s, &s->timer, e);
@@ -460,7 +466,7 @@ int job_secrets_new(struct job *j, int socket_fd, int values_fd, struct job_secr
         if (!s)
                 return err_nomem(e);
         s->job = j;
-        int r = socket_fd < 0 ? begin_without(s, e) : ask(s, socket_fd, values_fd, e);
+        int r = socket_fd < 0 ? 0 : ask(s, socket_fd, values_fd, e);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(s);

@@ -162,9 +162,8 @@ static int read_object(json_t *object, const char *path, const struct member *me
 static int read_env(json_t *list, const char *path, const char *key, struct spec_pairs *ret, struct err *e)
 {
         static const struct member members[] = {
-                {"name", NAME, true, AT(spec_pair, name)},
-                {"value", TEXT, true, AT(spec_pair, value)},
-                {"line", COUNT, false, AT(spec_pair, line)},
+                {"name", NAME, false, AT(spec_pair, name)},      {"value", TEXT, false, AT(spec_pair, value)},
+                {"all", TEXT, false, AT(spec_pair, value)},      {"line", COUNT, false, AT(spec_pair, line)},
                 {"column", COUNT, false, AT(spec_pair, column)},
         };
         if ((ret->expression = json_string_value(list)))
@@ -180,7 +179,11 @@ static int read_env(json_t *list, const char *path, const char *key, struct spec
                 json_t *item = json_array_get(list, i);
                 if (!json_is_object(item))
                         return wrong(e, path, key, ENV);
+                bool all = json_object_get(item, "all"), name = json_object_get(item, "name");
                 int r = read_object(item, at, members, ARRAY_SIZE(members), &ret->v[ret->n++], e);
+                if (r == 0 && (all == name || name != !!json_object_get(item, "value")))
+                        r = err_set(e, ERR_USAGE, "job specification: %.*s: expected `name` and `value`, or `all`",
+                                    (int)strlen(at) - 1, at);
                 if (r < 0)
                         return r;
         }
@@ -305,7 +308,7 @@ static int check_contexts(json_t *v, const char *path, const char *const *known,
 
 static int read_contexts(json_t *v, struct spec *s, struct err *e)
 {
-        static const char *const known[] = {"github", "needs", "strategy", "matrix", "inputs", "vars", "runner"};
+        static const char *const known[] = {"github", "needs", "strategy", "matrix", "inputs", "vars", "runner", "job"};
         s->contexts = v;
         return check_contexts(v, "contexts", known, ARRAY_SIZE(known), e);
 }
@@ -325,7 +328,10 @@ static int read_call(json_t *v, const char *path, struct spec_call *ret, struct 
         int r = read_object(v, path, members, ARRAY_SIZE(members), ret, e);
         if (r < 0)
                 return r;
-        if (ret->pass.expression)
+        bool named = !ret->pass.expression;
+        for (size_t i = 0; i < ret->pass.n; i++)
+                named &= ret->pass.v[i].name != NULL;
+        if (!named)
                 return err_set(e, ERR_USAGE, "job specification: %spass: expected a list of {name, value}", path);
         ret->contexts = json_object_get(v, "contexts");
         snprintf(at, sizeof(at), "%scontexts", path);

@@ -17,7 +17,7 @@ struct policy;
 
 #define SPEC_VERSION 1
 #define SPEC_MAX_SIZE ((size_t)8 << 20)   /* bytes */
-#define SPEC_MAX_STEPS 1100u              /* a workflow's 1,000, those in `parallel` included, and hooks */
+#define SPEC_MAX_STEPS 1100u              /* a workflow's 1,000, those in `parallel` included, and 100 hooks */
 #define SPEC_MAX_ENTRIES 10000u           /* of a list or an object of strings */
 #define SPEC_MAX_TIMEOUT_MS 2592000000ull /* 30 days: job.timeout_ms, boot_timeout_ms */
 #define SPEC_MAX_PATH 4096u               /* bytes of `workspace` */
@@ -26,7 +26,8 @@ struct policy;
 #define SPEC_MAX_CALLS 10u                /* workflows that call each other */
 
 struct spec_pair {
-        const char *name, *value;
+        const char *name; /* NULL: `value` is an expression that gives an object of names and values */
+        const char *value;
         unsigned line, column; /* of an `env` entry; 0: unknown */
 };
 

@@ -73,7 +73,8 @@ static const char *const github_variables[] = {
         "workspace",
 };
 
-static const char *const runner_variables[] = {"name", "os", "arch", "temp", "tool_cache", "environment", "debug"};
+static const char *const runner_variables[] = {"name",       "os",          "arch",  "temp",
+                                               "tool_cache", "environment", "debug", "workspace"};
 
 /* ---- evaluation ---- */
 
@@ -157,20 +158,23 @@ static int expand(struct view *v, const char *text, const char *what, struct map
         return r;
 }
 
+static int add_pair(struct view *v, const struct spec_pair *p, const char *what, struct map *into, struct err *e)
+{
+        char *value = NULL;
+        if (!p->name)
+                return expand(v, p->value, what, into, e);
+        int r = view_text(v, p->value, p->name, &value, e);
+        if (r == 0)
+                r = texts_take(into, p->name, value, e);
+        return r < 0 ? err_wrap(e, r, "%s", what) : 0;
+}
+
 int view_pairs(struct view *v, const struct spec_pairs *pairs, const char *what, struct map *into, struct err *e)
 {
-        if (pairs->expression)
-                return expand(v, pairs->expression, what, into, e);
-        for (size_t i = 0; i < pairs->n; i++) {
-                const char *name = pairs->v[i].name;
-                char *value = NULL;
-                int r = view_text(v, pairs->v[i].value, name, &value, e);
-                if (r == 0)
-                        r = texts_take(into, name, value, e);
-                if (r < 0)
-                        return err_wrap(e, r, "%s", what);
-        }
-        return 0;
+        int r = pairs->expression ? expand(v, pairs->expression, what, into, e) : 0;
+        for (size_t i = 0; r == 0 && i < pairs->n; i++)
+                r = add_pair(v, &pairs->v[i], what, into, e);
+        return r;
 }
 
 /* ---- making ---- */
@@ -190,6 +194,8 @@ static int copy_github(struct view *v, struct err *e)
         for (size_t k = 0; k < ARRAY_SIZE(from); k++)
                 for (size_t i = 0; r == 0 && from[k] && i < value_count(from[k]); i++)
                         r = value_set(v->github, value_key_at(from[k], i), value_at(from[k], i), e);
+        if (r == 0 && from[1]) /* of a composite action */
+                r = value_set_str(v->github, "action_status", context_status_name(scope_status(v->scope)), e);
         return r;
 }
 
@@ -346,7 +352,7 @@ static int put_path(const struct view *v, struct map *m, struct err *e)
 static int put_defaults(struct map *m, struct err *e)
 {
         static const char *const pairs[][2] = {
-                {"HOME", VIEW_HOME},         {"USER", "runner"},  {"LOGNAME", "runner"},
+                {"HOME", VIEW_HOME},    {"USER", "runner"},  {"LOGNAME", "runner"},
                 {"SHELL", "/bin/bash"}, {"LANG", "C.UTF-8"}, {"CI", "true"},
         };
         int r = 0;

@@ -67,6 +67,7 @@ const struct text_rule text_rules[RULE_COUNT] = {
 
 static const char *const rootfs_words[] = {
         [PROFILE_ROOTFS_OVERLAY] = "overlay", [PROFILE_ROOTFS_READ_ONLY] = "read-only"};
+static const char *const swap_words[] = {[PROFILE_SWAP_REFUSE] = "refuse", [PROFILE_SWAP_ALLOW] = "allow"};
 static const char *const auth_words[] = {
         [PROFILE_AUTH_JWT] = "jwt", [PROFILE_AUTH_APPROLE] = "approle", [PROFILE_AUTH_TOKEN] = "token"};
 static const char *const rotation_words[] = {
@@ -232,6 +233,12 @@ static const struct field root_fields[] = {
          AT(profile, rootfs),
          .about = "The guest's root: overlay (the default; changes go to the scratch disk) or read-only.",
          .example = "overlay"},
+        {.key = "swap",
+         WORDS(swap_words),
+         AT(profile, swap),
+         .about = "What a job that names secrets does where its guest's memory can reach swap that is not encrypted: "
+                  "refuse (the default) or allow.",
+         .example = "refuse"},
         {.key = "vcpus",
          .kind = FIELD_NUMBER,
          .min = 1,

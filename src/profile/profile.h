@@ -47,6 +47,7 @@ struct json_t;
 #define PROFILE_MIN_TIMEOUT_MS 1000u
 #define PROFILE_MAX_TIMEOUT_MS ((uint64_t)5 * 24 * 3600 * 1000)
 
+enum profile_swap { PROFILE_SWAP_REFUSE, PROFILE_SWAP_ALLOW };
 enum profile_rootfs { PROFILE_ROOTFS_OVERLAY, PROFILE_ROOTFS_READ_ONLY };
 enum profile_auth { PROFILE_AUTH_JWT, PROFILE_AUTH_APPROLE, PROFILE_AUTH_TOKEN };
 enum profile_rotation { PROFILE_ROTATION_MANUAL, PROFILE_ROTATION_AUTOMATIC };
@@ -115,6 +116,7 @@ struct profile {
         struct profile_str entity, domain;
         struct profile_str image, workflow;
         struct profile_num rootfs; /* enum profile_rootfs */
+        struct profile_num swap;   /* enum profile_swap */
         struct profile_num vcpus, memory, scratch, pids, timeout;
         struct profile_list identity; /* struct profile_binding */
         struct profile_vault vault;
@@ -138,9 +140,6 @@ int profile_parse(const void *data, size_t len, const char *environment, struct 
                   struct profile **ret, struct err *e);
 struct profile *profile_free(struct profile *p); /* NULL is fine; always NULL */
 CLEANUP_DEFINE(struct profile, profile_free)
-
-/* Add what is legal and cannot run yet as problems: errors for a run, warnings for who only asks. */
-int profile_refuse(const struct profile *p, bool is_error, struct diag_list *problems, struct err *e);
 
 /* Is this text a profile, whatever its name? A mapping with `entity` or `domain` and without a workflow's keys. */
 bool profile_is_one(const void *data, size_t len);

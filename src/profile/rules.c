@@ -90,21 +90,3 @@ int rules_check(struct reader *r, struct profile *p)
         }
         return k;
 }
-
-static int refuse_one(struct reader *r, bool is_error, struct yaml_pos pos, size_t width, const char *hint,
-                      const char *what)
-{
-        return profile_complain(r, is_error ? DIAG_ERROR : DIAG_WARNING, pos, (unsigned)width, hint, "%s", what);
-}
-
-int profile_refuse(const struct profile *p, bool is_error, struct diag_list *problems, struct err *e)
-{
-        struct reader r = {.problems = problems, .e = e};
-        const struct profile_secret *secret = p->secrets.v;
-        int k = 0;
-
-        if (p->secrets.n > 0)
-                k = refuse_one(&r, is_error, secret->name.pos, strlen(secret->name.text), NULL,
-                               "secrets cannot be delivered to guests yet");
-        return k;
-}

@@ -333,6 +333,19 @@ bool cgroup_ran_out_of_memory(const char *places)
         return kills != 0;
 }
 
+bool cgroup_bars_swap(const char *places)
+{
+        char group[CGROUP_MAX_PATH];
+        bool bars = false;
+
+        while (!bars && next_place(&places, group)) {
+                AUTO(auto_free) char *path = fs_join(group, "memory.swap.max");
+                AUTO(buf_done) struct buf text = BUF_INIT;
+                bars = path && fs_read(path, 64, &text, NULL) == 0 && str_eq(buf_cstr(&text), "0\n");
+        }
+        return bars;
+}
+
 static int check_place(const char *group, const char *name, struct err *e)
 {
         AUTO(auto_free) char *end = str_printf(CGROUP_FOLDER "/%s", name);

@@ -64,6 +64,8 @@ int cgroup_enter(int entry, struct err *e);
 int cgroup_places(const struct cgroup *g, struct buf *ret, struct err *e);
 /* Did the kernel kill a process of the group for want of memory? `places` as above. */
 bool cgroup_ran_out_of_memory(const char *places);
+/* Is no memory of the group ever swapped out? Version 2 alone promises that: memory.swap.max is 0. */
+bool cgroup_bars_swap(const char *places);
 /* Kill what is left in the group `name` (counted in *ret_killed, may be NULL), wait for it, remove the folders. Lines
  * that are no group of ours of that name are an error, missing folders are none. */
 int cgroup_end(const char *places, const char *name, unsigned *ret_killed, struct err *e);

@@ -1,7 +1,13 @@
 #include "sandbox/internal.h"
 
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 
@@ -27,6 +33,8 @@ static const struct {
         [SANDBOX_CGROUP] = {"control-group",
                             "run as root, or with control groups version 2: systemd-run --user --scope -p Delegate=yes "
                             "devdep-cli ..."},
+        [SANDBOX_NO_DUMPS] = {"no-dumps", "use Linux 5.12 or later"},
+        [SANDBOX_LOCKED_MEMORY] = {"locked-memory", "raise memlock in /etc/security/limits.conf"},
 };
 
 const char *sandbox_protection_name(enum sandbox_protection p)
@@ -70,5 +78,40 @@ int sandbox_check_required(const struct sandbox *s, const struct sandbox_report 
                         return err_set(e, ERR_RESOURCES, "the jail '%s' cannot hold %s: %s (%s)", s->name,
                                        protections[p].name, h->why, protections[p].mend);
         }
+        return 0;
+}
+
+static_assert(sizeof(struct sandbox_report) <= PIPE_BUF, "one write is one read");
+
+int sandbox_report_send(int fd, const struct sandbox_report *r, struct err *e)
+{
+        ssize_t n = write(fd, r, sizeof(*r));
+
+        return n == (ssize_t)sizeof(*r) ? 0 : err_errno(e, ERR_RESOURCES, errno, "tell which protections hold");
+}
+
+static bool is_report(const struct sandbox_report *r)
+{
+        for (unsigned p = 0; p < SANDBOX_PROTECTION_COUNT; p++) {
+                const struct sandbox_held *h = &r->held[p];
+                if (h->state > SANDBOX_MISSING || !memchr(h->why, '\0', sizeof(h->why)))
+                        return false;
+        }
+        return true;
+}
+
+int sandbox_report_receive(int fd, int ms, struct sandbox_report *into, struct err *e)
+{
+        struct pollfd ready = {fd, POLLIN, 0};
+        struct sandbox_report said;
+        ssize_t n = poll(&ready, 1, ms) > 0 ? read(fd, &said, sizeof(said)) : 0;
+
+        if (n <= 0)
+                return SANDBOX_E_SILENT;
+        if (n != (ssize_t)sizeof(said) || !is_report(&said))
+                return err_set(e, ERR_PROTOCOL, "a report of protections is out of form");
+        for (unsigned p = 0; p < SANDBOX_PROTECTION_COUNT; p++)
+                if (said.held[p].state != SANDBOX_UNUSED)
+                        into->held[p] = said.held[p];
         return 0;
 }

@@ -459,9 +459,11 @@ int sandbox_confine_self(const struct sandbox *s, const int *keep, size_t n_keep
         proc = fd_close(proc);
         if (r == 0)
                 r = fd_close_from(0, keep, n_keep, e);
-        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 && r == 0)
+                r = err_errno(e, ERR_RESOURCES, errno, "make the process undumpable");
         if (r < 0)
                 return r;
+        sandbox_held_ok(report, SANDBOX_NO_DUMPS);
         sandbox_held_ok(report, SANDBOX_CLOSED_FDS);
         clearenv();
         sandbox_held_ok(report, SANDBOX_CLEAN_ENV);

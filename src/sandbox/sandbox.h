@@ -44,7 +44,9 @@ enum sandbox_protection {
         SANDBOX_CLOSED_FDS,
         SANDBOX_CLEAN_ENV,
         SANDBOX_SECCOMP,
-        SANDBOX_CGROUP, /* memory and process limits that the host holds */
+        SANDBOX_CGROUP,        /* memory and process limits that the host holds */
+        SANDBOX_NO_DUMPS,      /* neither a core file nor another process of its user shows its memory */
+        SANDBOX_LOCKED_MEMORY, /* what it keeps of secrets is never swapped out */
         SANDBOX_PROTECTION_COUNT,
 };
 #define SANDBOX_BIT(p) (1u << (p))
@@ -64,6 +66,14 @@ struct sandbox_held {
 struct sandbox_report {
         struct sandbox_held held[SANDBOX_PROTECTION_COUNT];
 };
+/* What a program of ours says of itself, once it has confined itself and before it reads a stranger's byte: one write
+ * to a pipe. */
+int sandbox_report_send(int fd, const struct sandbox_report *r, struct err *e);
+/* The same on the other side, within `ms`: what was said of a protection takes the place of what *into holds of it.
+ * SANDBOX_E_SILENT: it ended, or said nothing in time; *into is as it was. ERR_PROTOCOL: it said something else. */
+#define SANDBOX_E_SILENT 1
+#define SANDBOX_REPORT_MS 10000 /* from the start of a program to its report */
+int sandbox_report_receive(int fd, int ms, struct sandbox_report *into, struct err *e);
 const char *sandbox_protection_name(enum sandbox_protection p); /* "own-user", "empty-network", ... */
 const char *sandbox_protection_mend(enum sandbox_protection p); /* a command or a sentence for the operator */
 const char *sandbox_state_name(enum sandbox_state s);           /* "unused", "ok", "degraded", "missing" */

@@ -1,9 +1,11 @@
 /* devdep-secrets: what one job may know, from who keeps it. Started by secrets_start() only; man/devdep-secrets.8.
  *
  * Stages: 1. take the descriptors; 2. what loads code or opens files is done; 3. a filter without either; 4. serve. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -41,6 +43,22 @@ struct options {
         bool check, network;
 };
 
+/* Beside its jail's: what it did itself. */
+static int tell_protections(bool check, struct err *e)
+{
+        struct sandbox_report report = {0};
+
+        if (fcntl(SECRETS_FD_REPORT, F_GETFD) < 0)
+                return 0;
+        report.held[SANDBOX_NO_DUMPS].state = SANDBOX_OK;
+        report.held[SANDBOX_SECCOMP].state = SANDBOX_OK;
+        if (!check)
+                report.held[SANDBOX_LOCKED_MEMORY].state = SANDBOX_OK;
+        int r = sandbox_report_send(SECRETS_FD_REPORT, &report, e);
+        close(SECRETS_FD_REPORT);
+        return r;
+}
+
 static int work(const struct options *o, struct err *e)
 {
         AUTO(http_freep) struct http *http = NULL;
@@ -59,6 +77,8 @@ static int work(const struct options *o, struct err *e)
                 r = http_new(&http, e);
         if (r == 0)
                 r = sandbox_filter_apply(SANDBOX_FILTER_SECRETS, e);
+        if (r == 0)
+                r = tell_protections(o->check, e);
         if (r == 0)
                 r = read_order(&order, e);
         const struct server_config config = {.fd = SECRETS_FD_SOCKET,

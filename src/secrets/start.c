@@ -1,9 +1,11 @@
 #include "secrets/start.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -90,7 +92,7 @@ static unsigned build_binds(const struct files *f, struct sandbox_bind *b)
 }
 
 static int start_jailed(const struct secrets_start *s, const struct files *files, const char *program, int order,
-                        int socket, struct secrets_process *p, struct err *e)
+                        int socket, int report, struct secrets_process *p, struct err *e)
 {
         const struct sandbox_limit limits[] = {{RLIMIT_FSIZE, MAX_LOG}, {RLIMIT_NOFILE, OPEN_FILES}};
         const struct spawn_fd all[] = {{s->log_fd, STDERR_FILENO},
@@ -98,7 +100,8 @@ static int start_jailed(const struct secrets_start *s, const struct files *files
                                        {socket, SECRETS_FD_SOCKET},
                                        {p->values_fd, SECRETS_FD_VALUES},
                                        {s->credentials_fd, SECRETS_FD_CREDENTIALS},
-                                       {s->slot_fd, SECRETS_FD_SLOT}};
+                                       {s->slot_fd, SECRETS_FD_SLOT},
+                                       {report, SECRETS_FD_REPORT}};
         static char *const env[] = {NULL};
         char name[] = "devdep-secrets", check[] = "--check", network[] = "--network", *argv[4] = {name};
         size_t n_args = 1;
@@ -143,7 +146,9 @@ int secrets_start(const struct secrets_start *s, struct secrets_process *ret, st
         AUTO(auto_free) char *program = s->program ? str_dup(s->program) : NULL;
         AUTO(auto_close) int theirs = -1;
         AUTO(auto_close) int order = -1;
-        int pair[2], r = 0;
+        AUTO(auto_close) int told = -1;
+        AUTO(auto_close) int tells = -1;
+        int pair[2], pipe[2], r = 0;
         *ret = (struct secrets_process)SECRETS_PROCESS_INIT;
         if (!s->program)
                 r = program_path("devdep-secrets", &program, e);
@@ -159,9 +164,21 @@ int secrets_start(const struct secrets_start *s, struct secrets_process *ret, st
                 return r;
         p.socket_fd = pair[0];
         theirs = pair[1];
-        r = start_jailed(s, &files, program, order, theirs, &p, e);
+        r = fd_pipe(pipe, e);
+        if (r < 0)
+                return r;
+        told = pipe[0];
+        tells = pipe[1];
+        r = start_jailed(s, &files, program, order, theirs, tells, &p, e);
         if (r < 0)
                 return err_wrap(e, r, "start devdep-secrets");
+        tells = fd_close(tells);
+        r = sandbox_report_receive(told, SANDBOX_REPORT_MS, &p.report, e);
+        if (r < 0) {
+                kill(p.pid, SIGKILL);
+                waitpid(p.pid, NULL, 0);
+                return err_wrap(e, r, "start devdep-secrets");
+        }
         *ret = p;
         p = (struct secrets_process)SECRETS_PROCESS_INIT;
         return 0;

@@ -14,7 +14,14 @@ struct err;
 struct order;
 
 /* Descriptors of devdep-secrets. */
-enum { SECRETS_FD_ORDER = 3, SECRETS_FD_SOCKET, SECRETS_FD_VALUES, SECRETS_FD_CREDENTIALS, SECRETS_FD_SLOT };
+enum {
+        SECRETS_FD_ORDER = 3,
+        SECRETS_FD_SOCKET,
+        SECRETS_FD_VALUES,
+        SECRETS_FD_CREDENTIALS,
+        SECRETS_FD_SLOT,
+        SECRETS_FD_REPORT
+};
 
 struct secrets_start {
         const struct order *order;
@@ -38,7 +45,7 @@ struct secrets_process {
         int values_fd; /* the memory file that the values will be in; -1: check */
         int pidfd;     /* it ends by itself once the last copy of socket_fd is closed and everything is given back */
         pid_t pid;
-        struct sandbox_report report;
+        struct sandbox_report report; /* of its jail, and what it said itself */
 };
 #define SECRETS_PROCESS_INIT                                                                                           \
         {                                                                                                              \

@@ -23,9 +23,10 @@
 #include "vm/kvm.h"
 #include "vm/probe.h"
 #include "vm/qemu.h"
+#include "vm/swap.h"
 #include "vm/template.h"
 
-#define DOCTOR_MAX_CHECKS 64
+#define DOCTOR_MAX_CHECKS 128
 
 static const char *const state_names[] = {"ok", "degraded", "missing"};
 
@@ -43,7 +44,8 @@ void doctor_say(struct doctor *d, const char *name, enum doctor_state state, boo
         if (d->n == DOCTOR_MAX_CHECKS)
                 return;
         d->n++;
-        *c = (struct doctor_check){.name = name, .state = state, .required = required};
+        *c = (struct doctor_check){.group = "", .state = state, .required = required};
+        str_copy(c->name, sizeof(c->name), name);
         va_start(ap, fmt);
         vsnprintf(c->why, sizeof(c->why), fmt, ap);
         va_end(ap);
@@ -162,25 +164,18 @@ static void check_disk(struct doctor *d, const char *state)
 /* Swapped-out guest memory would be readable from the disk afterwards. */
 static void check_swap(struct doctor *d)
 {
-        struct buf text = BUF_INIT;
-        char *save = NULL;
-        unsigned plain = 0, all = 0;
+        struct swap_facts swap;
+        struct err err = ERR_INIT;
 
-        if (fs_read("/proc/swaps", 65536, &text, NULL) == 0 && buf_cstr(&text)) {
-                char *line = strtok_r((char *)text.data, "\n", &save); /* the heading */
-                while (line && (line = strtok_r(NULL, "\n", &save))) {
-                        all++;
-                        plain += !str_starts(line, "/dev/zram") && !str_starts(line, "/dev/dm-") &&
-                                 !str_starts(line, "/dev/mapper/");
-                }
-        }
-        buf_done(&text);
-        if (plain)
+        if (swap_examine(&swap, &err) < 0)
+                doctor_say(d, "swap", DOCTOR_DEGRADED, false, "mount /proc", "%s", err.msg);
+        else if (swap.plain)
                 doctor_say(d, "swap", DOCTOR_DEGRADED, false, "swapoff -a, or encrypt the swap device (crypttab(5))",
-                           "%u unencrypted swap area(s): memory of guests, secrets too, can reach the disk", plain);
+                           "%u swap area(s) that are not encrypted, such as %s: memory of guests can reach the disk",
+                           swap.plain, swap.first);
         else
                 doctor_say(d, "swap", DOCTOR_OK, false, "",
-                           all ? "on devices that are encrypted or in memory" : "none");
+                           swap.all ? "on devices that are encrypted or in memory" : "none");
 }
 
 static void check_memlock(struct doctor *d)

@@ -55,7 +55,7 @@ static int build_jail(struct sandbox_report *report, struct err *e)
                        : err_set(e, ERR_RESOURCES, "a program in a jail ended with wait status 0x%x", (unsigned)status);
 }
 
-static void say_protection(struct doctor *d, enum sandbox_protection p, const struct sandbox_held *h)
+static void say_protection(struct doctor *d, const char *name, enum sandbox_protection p, const struct sandbox_held *h)
 {
         bool required = (SANDBOX_REQUIRED & SANDBOX_BIT(p)) || p == SANDBOX_PID_NS || p == SANDBOX_PROC_SUBSET;
         enum doctor_state state = h->state == SANDBOX_OK         ? DOCTOR_OK
@@ -63,8 +63,25 @@ static void say_protection(struct doctor *d, enum sandbox_protection p, const st
                                   : required                     ? DOCTOR_MISSING
                                                                  : DOCTOR_DEGRADED;
 
-        doctor_say(d, sandbox_protection_name(p), state, required, sandbox_protection_mend(p), "%s",
+        doctor_say(d, name, state, required, sandbox_protection_mend(p), "%s",
                    h->state == SANDBOX_OK ? "held" : h->why);
+}
+
+void doctor_say_program(struct doctor *d, const char *who, const char *group, const struct sandbox_report *report,
+                        const char *why)
+{
+        unsigned first = d->n;
+        char name[48];
+
+        if (!report)
+                doctor_say(d, who, DOCTOR_MISSING, false, "mend what the message names", "%s", why);
+        for (unsigned p = 0; report && p < SANDBOX_PROTECTION_COUNT; p++) {
+                snprintf(name, sizeof(name), "%s.%s", who, sandbox_protection_name(p));
+                if (report->held[p].state != SANDBOX_UNUSED)
+                        say_protection(d, name, p, &report->held[p]);
+        }
+        for (unsigned i = first; i < d->n; i++)
+                d->checks[i].group = group;
 }
 
 /* A group is made as for a VMM, and removed. */
@@ -124,7 +141,7 @@ void doctor_check_protections(struct doctor *d)
                    r < 0 ? err.msg : "a program ran in one");
         for (unsigned p = 0; p < SANDBOX_PROTECTION_COUNT; p++) {
                 if (p != SANDBOX_CGROUP && report.held[p].state != SANDBOX_UNUSED)
-                        say_protection(d, p, &report.held[p]);
+                        say_protection(d, sandbox_protection_name(p), p, &report.held[p]);
         }
         check_cgroup(d);
         check_subuid(d);

@@ -58,6 +58,8 @@ int slot_group(const struct slot *s, const char *role, const struct cgroup_limit
                struct sandbox_held *ret_held, struct err *e);
 /* Did the kernel kill a process of the role's group because its memory was used up? To be asked before the release. */
 bool slot_ran_out_of_memory(const struct slot *s, const char *role);
+/* Is no memory of the role's group ever swapped out? */
+bool slot_bars_swap(const struct slot *s, const char *role);
 
 /* The user of devdep-store in this state: of its block, and of no slot, so that what one job stored the next can read.
  * (uid_t)-1 for an ordinary user. */

@@ -71,6 +71,13 @@ bool slot_ran_out_of_memory(const struct slot *s, const char *role)
         return out;
 }
 
+bool slot_bars_swap(const struct slot *s, const char *role)
+{
+        AUTO(buf_done) struct buf places = BUF_INIT;
+
+        return read_note(s, role, &places, NULL) == 0 && cgroup_bars_swap(buf_cstr(&places));
+}
+
 struct ending {
         const struct slot *slot;
         unsigned killed;

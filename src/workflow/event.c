@@ -118,13 +118,35 @@ static int read_paths(const struct value *payload, struct event *ev, struct err 
         return r;
 }
 
+/* An id is a number in payloads, and a text in contexts. */
+static int read_id(const struct value *of, char **ret, struct err *e)
+{
+        const struct value *id = value_get(of, "id");
+        if (!id || (value_kind(id) != VALUE_NUMBER && value_kind(id) != VALUE_STRING))
+                return 0;
+        *ret = value_to_str(id);
+        return *ret ? 0 : err_nomem(e);
+}
+
+static int read_ids(const struct value *payload, struct event *ev, struct err *e)
+{
+        const struct value *repository = value_get(payload, "repository");
+        int r = read_id(repository, &ev->repository_id, e);
+        if (r == 0)
+                r = read_id(value_get(repository, "owner"), &ev->repository_owner_id, e);
+        return r < 0 ? r : read_id(value_get(payload, "sender"), &ev->actor_id, e);
+}
+
 int event_read(const char *name, const struct value *payload, struct event *ret, struct err *e)
 {
         *ret = (struct event){.name = name,
                               .type = TEXT_AT(payload, "action"),
                               .repository = TEXT_AT(payload, "repository", "full_name"),
+                              .repository_url = TEXT_AT(payload, "repository", "git_url"),
                               .actor = TEXT_AT(payload, "sender", "login")};
         int r = is_pull_request(name) ? read_pull_request(payload, ret, e) : read_plain_ref(payload, ret, e);
+        if (r == 0)
+                r = read_ids(payload, ret, e);
         if (r == 0 && str_eq(name, "push")) {
                 read_range(payload, ret);
                 r = read_paths(payload, ret, e);
@@ -138,6 +160,9 @@ void event_done(struct event *ev)
 {
         free(ev->ref);
         free(ev->filter_ref);
+        free(ev->repository_id);
+        free(ev->repository_owner_id);
+        free(ev->actor_id);
         strv_done(&ev->paths);
         *ev = (struct event){0};
 }

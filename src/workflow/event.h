@@ -25,7 +25,8 @@ struct event {
         const char *type; /* activity type: "opened" */
         char *ref;        /* github.ref */
         char *filter_ref; /* what filters for branches and tags look at; of a pull request the base branch */
-        const char *sha, *head_ref, *base_ref, *repository, *actor;
+        const char *sha, *head_ref, *base_ref, *repository, *repository_url, *actor;
+        char *repository_id, *repository_owner_id, *actor_id;
         const char *base; /* a commit id, or a branch of a pull request; NULL: the event names none */
         enum event_base base_is;
         const char *head;  /* commit id of the newest change; NULL: HEAD */

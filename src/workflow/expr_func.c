@@ -179,7 +179,8 @@ static int take_text(struct evaluation *ev, int r, struct buf *b, struct value *
 
 static int invalid_format(const char *f, size_t len, struct err *e)
 {
-        return err_set(e, ERR_USAGE, "The following format string is invalid: %.*s", (int)MIN(len, (size_t)512), f);
+        return err_set(e, ERR_USAGE, "The following format string is invalid: %.*s",
+                       (int)MIN(len, (size_t)ERR_MAX_MESSAGE), f);
 }
 
 /* `{N...}` at f[open]; *next is set past the closing brace. */
@@ -195,7 +196,7 @@ static int format_item(const char *f, size_t len, size_t open, struct value *con
         if (index + 1 >= n)
                 return err_set(e, ERR_USAGE,
                                "The following format string references more arguments than were supplied: %.*s",
-                               (int)MIN(len, (size_t)512), f);
+                               (int)MIN(len, (size_t)ERR_MAX_MESSAGE), f);
         *next = (size_t)(close - f) + 1;
         return value_to_text(args[index + 1], out, e);
 }

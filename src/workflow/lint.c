@@ -158,7 +158,7 @@ static int check_matrix(struct lint *l, const struct expr_note *note)
 {
         const struct yaml_node *matrix = l->job ? l->job->strategy.matrix : NULL;
         const struct yaml_node *include = matrix ? yaml_get(matrix, "include") : NULL;
-        struct names names = {.open = !l->job};
+        struct names names = {.open = !l->job || l->job->strategy.expression.text};
         if (matrix)
                 add_matrix_keys(&names, matrix);
         if (include && include->kind != YAML_KIND_SEQ)

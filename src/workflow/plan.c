@@ -199,10 +199,15 @@ static int node_waits(const struct plan *p, const struct yaml_node *n, bool *ret
 /* Does anything that makes its instances wait? */
 static int job_waits(const struct plan *p, const struct wf_job *j, bool *ret, struct err *e)
 {
-        const struct wf_str *const texts[] = {&j->strategy.fail_fast, &j->strategy.max_parallel,
-                                              &j->runs_on.expression, &j->name,
-                                              &j->timeout_minutes,    &j->continue_on_error,
-                                              &j->concurrency.group,  &j->concurrency.cancel_in_progress,
+        const struct wf_str *const texts[] = {&j->strategy.expression,
+                                              &j->strategy.fail_fast,
+                                              &j->strategy.max_parallel,
+                                              &j->runs_on.expression,
+                                              &j->name,
+                                              &j->timeout_minutes,
+                                              &j->continue_on_error,
+                                              &j->concurrency.group,
+                                              &j->concurrency.cancel_in_progress,
                                               &j->environment};
         *ret = false;
         int r = node_waits(p, j->strategy.matrix, ret, e);

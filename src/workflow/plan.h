@@ -184,7 +184,7 @@ struct plan_github {
         struct value *event; /* payload, or NULL: {} */
         const char *workflow, *workflow_ref, *workflow_sha, *job;
         const char *ref, *sha, *head_ref, *base_ref;
-        const char *repository, *repository_id, *repository_owner_id;
+        const char *repository, *repository_id, *repository_owner_id, *repository_url;
         const char *actor, *actor_id, *triggering_actor;
         const char *run_id, *run_number, *run_attempt;
         const char *workspace, *server_url, *api_url, *graphql_url;

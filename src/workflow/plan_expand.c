@@ -18,6 +18,7 @@ struct expander {
         struct expr_env env;
         struct plan_expansion *out;
         struct plan_fault *f;
+        struct value *matrix; /* as the workflow has it, evaluated; NULL: the job has none */
 };
 
 static void instance_free(struct plan_instance *i)
@@ -259,7 +260,7 @@ static int add_instances(struct expander *x, const struct matrix *m)
 {
         size_t total = m->n ? m->n : 1;
         int r = 0;
-        if (x->job->strategy.matrix && !m->n)
+        if (x->matrix && !m->n)
                 return 0;                                          /* everything is excluded: no instance */
         if (plan_count(x->plan, total - 1, x->job->pos, x->f) < 0) /* the job itself was counted */
                 return -1;
@@ -276,18 +277,71 @@ static int add_instances(struct expander *x, const struct matrix *m)
         return r;
 }
 
+#define MAX_PARALLEL 10000
+
+static int take_member(struct expander *x, const char *key, struct value *v, double *parallel)
+{
+        const struct yaml_pos pos = x->job->strategy.expression.pos;
+        const char *kind = value_kind_name(value_kind(v));
+        if (str_ieq(key, "matrix")) {
+                x->matrix = value_kind(v) == VALUE_NULL ? NULL : value_ref(v);
+                return 0;
+        }
+        if (str_ieq(key, "fail-fast")) {
+                if (value_kind(v) != VALUE_BOOL)
+                        return plan_fail(x->f, pos, "fail-fast: expected true or false, found %s", kind);
+                x->out->fail_fast = value_is_true(v);
+                return 0;
+        }
+        if (!str_ieq(key, "max-parallel"))
+                return plan_fail(x->f, pos, "strategy: expected matrix, fail-fast and max-parallel, found '%.100s'",
+                                 key);
+        if (value_kind(v) != VALUE_NUMBER)
+                return plan_fail(x->f, pos, "max-parallel: expected a number, found %s", kind);
+        *parallel = value_double(v);
+        if (*parallel >= 1 && *parallel <= MAX_PARALLEL)
+                return 0;
+        return plan_fail(x->f, pos, "max-parallel: expected a number from 1 to %d, found %g", MAX_PARALLEL, *parallel);
+}
+
+/* A strategy that one expression gives. */
+static int take_strategy(struct expander *x, double *parallel)
+{
+        const struct wf_str *s = &x->job->strategy.expression;
+        AUTO(value_unrefp) struct value *v = NULL;
+        struct err e = ERR_INIT;
+        int r = 0;
+        if (expr_template(s->text, strlen(s->text), &x->env, &v, NULL, &e))
+                return plan_fail_err(x->f, s->pos, "strategy", &e);
+        if (value_kind(v) != VALUE_OBJECT)
+                return plan_fail(x->f, s->pos, "strategy: expected a mapping, found %s",
+                                 value_kind_name(value_kind(v)));
+        for (size_t i = 0; r == 0 && i < value_count(v); i++)
+                r = take_member(x, value_key_at(v, i), value_at(v, i), parallel);
+        return r;
+}
+
+static int eval_strategy(struct expander *x, double *parallel)
+{
+        const struct wf_strategy *s = &x->job->strategy;
+        if (s->expression.text)
+                return take_strategy(x, parallel);
+        int r = s->matrix ? matrix_value(s->matrix, &x->env, &x->matrix, x->f) : 0;
+        if (r == 0)
+                r = eval_bool(x, &s->fail_fast, "fail-fast", &x->out->fail_fast);
+        return r < 0 ? r : eval_number(x, &s->max_parallel, "max-parallel", 1, MAX_PARALLEL, parallel);
+}
+
 static int expand_strategy(struct expander *x, struct matrix *m)
 {
         const struct wf_strategy *s = &x->job->strategy;
         double parallel = 0;
         x->out->fail_fast = true;
-        int r = s->matrix ? matrix_expand(s->matrix, &x->env, m, x->f) : 0;
-        if (r == 0)
-                r = eval_bool(x, &s->fail_fast, "fail-fast", &x->out->fail_fast);
-        if (r == 0)
-                r = eval_number(x, &s->max_parallel, "max-parallel", 1, 10000, &parallel);
+        int r = eval_strategy(x, &parallel);
         x->out->max_parallel = (size_t)parallel;
-        return r;
+        if (r < 0 || !x->matrix)
+                return r;
+        return matrix_expand(x->matrix, s->matrix ? s->matrix->pos : s->expression.pos, m, x->f);
 }
 
 int plan_expand_at(const struct plan *p, const struct plan_job *j, struct value *contexts, struct plan_expansion *ret,
@@ -303,6 +357,7 @@ int plan_expand_at(const struct plan *p, const struct plan_job *j, struct value 
         if (r == 0)
                 r = add_instances(&x, &m);
         matrix_done(&m);
+        value_unref(x.matrix);
         value_unref(x.contexts);
         if (r < 0)
                 plan_expansion_done(ret);

@@ -57,6 +57,7 @@ static int set_strings(const struct plan_github *f, struct value *o, struct err 
                 {"sha", f->sha},
                 {"repository", f->repository},
                 {"repository_id", f->repository_id},
+                {"repositoryUrl", f->repository_url},
                 {"repository_owner_id", f->repository_owner_id},
                 {"run_id", f->run_id},
                 {"run_number", f->run_number},

@@ -255,12 +255,9 @@ static int apply_include(struct builder *b, struct value *entry)
         return fitted ? 0 : add(b, entry, true);
 }
 
-static int build(struct builder *b, const struct yaml_node *node)
+static int build(struct builder *b, const struct value *matrix)
 {
-        AUTO(value_unrefp) struct value *matrix = NULL;
-        int r = to_value(b, node, &matrix);
-        if (r < 0)
-                return r;
+        int r = 0;
         if (value_kind(matrix) != VALUE_OBJECT)
                 return plan_fail(b->f, b->pos, "the matrix must be a mapping, found %s",
                                  value_kind_name(value_kind(matrix)));
@@ -272,12 +269,18 @@ static int build(struct builder *b, const struct yaml_node *node)
         return r;
 }
 
-int matrix_expand(const struct yaml_node *node, const struct expr_env *env, struct matrix *ret, struct plan_fault *f)
+int matrix_value(const struct yaml_node *node, const struct expr_env *env, struct value **ret, struct plan_fault *f)
 {
-        struct builder b = {.env = env, .f = f, .out = ret, .pos = node->pos};
+        struct builder b = {.env = env, .f = f};
+        return to_value(&b, node, ret);
+}
+
+int matrix_expand(const struct value *matrix, struct yaml_pos pos, struct matrix *ret, struct plan_fault *f)
+{
+        struct builder b = {.f = f, .out = ret, .pos = pos};
         *ret = (struct matrix){.v = calloc(PLAN_MAX_MATRIX, sizeof(*ret->v)),
                                .extra = calloc(PLAN_MAX_MATRIX, sizeof(bool))};
-        int r = ret->v && ret->extra ? build(&b, node) : no_memory(&b);
+        int r = ret->v && ret->extra ? build(&b, matrix) : no_memory(&b);
         value_unref(b.vectors);
         value_unref(b.include);
         value_unref(b.exclude);

@@ -53,7 +53,9 @@ struct matrix {
 };
 
 /* node: a mapping, or a string that is one expression giving an object. */
-int matrix_expand(const struct yaml_node *node, const struct expr_env *env, struct matrix *ret, struct plan_fault *f);
+int matrix_expand(const struct value *matrix, struct yaml_pos pos, struct matrix *ret, struct plan_fault *f);
+/* The matrix of the file with its expressions evaluated: a new reference. */
+int matrix_value(const struct yaml_node *node, const struct expr_env *env, struct value **ret, struct plan_fault *f);
 void matrix_done(struct matrix *m);
 /* The value of a scalar of the file: text with ${{ }} is evaluated. */
 int plan_scalar(const struct yaml_node *n, const struct expr_env *env, struct value **ret, struct err *e);

@@ -145,14 +145,10 @@ static int refuse_containers(const struct wf_job *j, struct refusals *l, struct 
 static int refuse_job(const struct wf_job *j, struct refusals *l, struct err *e)
 {
         int r = refuse_containers(j, l, e);
-        if (r == 0 && j->strategy.expression.text)
-                r = refuse(l, j->strategy.expression.pos, "give matrix, fail-fast and max-parallel each an expression",
-                           e, "an expression for the whole strategy");
         if (r == 0 && j->runs_on.group.text)
                 r = refuse(l, j->runs_on.group.pos, "name labels", e, "a runner group");
-        if (r == 0 && j->env.expression.text)
-                r = refuse(l, j->env.expression.pos, "give each variable an expression", e,
-                           "an expression for the whole `env`");
+        if (r == 0)
+                r = refuse_names(&j->env, l, e, "an expression for the name of a variable");
         if (r == 0)
                 r = refuse_many(j, l, e);
         for (size_t i = 0; r == 0 && i < j->n_steps; i++)
@@ -174,15 +170,12 @@ int plan_refuse_step(const struct wf_step *s, const struct check_options *o, str
 
 int plan_refuse_workflow(const struct workflow *w, struct diag_list *problems, struct err *e)
 {
-        const struct wf_str *x = &w->env.expression;
         int r = 0;
         for (size_t i = 0; r == 0 && i < w->n_events; i++)
                 if (w->events[i].both.line)
                         r = diag_add(problems, DIAG_ERROR, w->events[i].both.line, w->events[i].both.column, 1,
                                      "use a pattern that begins with '!' to exclude", e,
                                      "a filter and its -ignore form for one event: GitHub's service refuses that");
-        if (r < 0 || !x->text)
-                return r;
-        return diag_add(problems, DIAG_ERROR, x->pos.line, x->pos.column, 1, "give each variable an expression", e,
-                        "an expression for the whole `env` cannot be run yet");
+        struct refusals l = {.problems = problems, .severity = DIAG_ERROR};
+        return r < 0 ? r : refuse_names(&w->env, &l, e, "an expression for the name of a variable");
 }

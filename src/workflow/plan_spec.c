@@ -43,8 +43,18 @@ static json_t *pairs_object(struct writer *w, const struct wf_pairs *p)
         return object;
 }
 
+static void append_all(struct writer *w, json_t *list, const struct wf_str *expression)
+{
+        append(w, list,
+               json_pack("{s:s,s:i,s:i}", "all", expression->text, "line", (int)expression->pos.line, "column",
+                         (int)expression->pos.column));
+}
+
+/* Entries of the mapping, or one that gives them all. */
 static void append_env(struct writer *w, json_t *list, const struct wf_pairs *p)
 {
+        if (p->expression.text)
+                append_all(w, list, &p->expression);
         for (size_t i = 0; i < p->n; i++) {
                 json_t *entry = json_object();
                 set_str(w, entry, "name", p->v[i].name.text);
@@ -170,12 +180,29 @@ static void set_value(struct writer *w, json_t *object, const char *key, const s
                 set(w, object, key, json);
 }
 
-static json_t *contexts_object(struct writer *w, const struct plan_instance *i, const struct plan_parts *parts)
+/* The workflow file that the job is in: of a called workflow that one, where `github` tells of the caller's. */
+static json_t *job_context(struct writer *w, const struct plan *p, const struct value *github)
+{
+        const char *of = value_get_str(github, "repository"), *ref = value_get_str(github, "ref");
+        const char *repository = of ? of : "";
+        AUTO(auto_free) char *full = str_printf("%s/%s@%s", repository, p->workflow->file, ref ? ref : "");
+        json_t *o = json_object();
+        w->failed |= !full;
+        set_str(w, o, "workflow_ref", full);
+        set_str(w, o, "workflow_sha", value_get_str(github, "workflow_sha"));
+        set_str(w, o, "workflow_repository", repository);
+        set_str(w, o, "workflow_file_path", p->workflow->file);
+        return o;
+}
+
+static json_t *contexts_object(struct writer *w, const struct plan *p, const struct plan_instance *i,
+                               const struct plan_parts *parts)
 {
         static const char *const names[] = {"github", "needs", "inputs", "vars", "runner"};
         json_t *o = json_object();
         for (size_t k = 0; k < ARRAY_SIZE(names); k++)
                 set_value(w, o, names[k], value_get(parts->contexts, names[k]));
+        set(w, o, "job", job_context(w, p, value_get(parts->contexts, "github")));
         set_value(w, o, "strategy", i->strategy);
         set_value(w, o, "matrix", i->matrix);
         return o;
@@ -276,7 +303,7 @@ int plan_job_spec(const struct plan *p, const struct plan_job *j, const struct p
         set(&w, o, "version", json_integer(1));
         set_parts(&w, o, parts);
         set(&w, o, "job", job_object(&w, j, i, parts));
-        set(&w, o, "contexts", contexts_object(&w, i, parts));
+        set(&w, o, "contexts", contexts_object(&w, p, i, parts));
         set_environment(&w, o, i);
         set(&w, o, "steps", all_steps(&w, json_object_get(o, "steps"), parts));
         return written(&w, j, o, ret);

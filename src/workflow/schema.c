@@ -13,6 +13,7 @@
 #include "codec/diag.h"
 #include "codec/yaml.h"
 #include "workflow/expr.h"
+#include "workflow/number.h"
 #include "workflow/place.h"
 
 #define MAX_CHOICES 80 /* leaves of one definition; the largest today has 48 */
@@ -213,7 +214,7 @@ static void scalar_hint(const struct yaml_node *n, const struct leaves *l, char 
 static int check_scalar(struct checker *c, const struct yaml_node *n, const struct schema_def *def,
                         const struct leaves *l, uint32_t mask)
 {
-        char hint[256];
+        char hint[256], number[NUMBER_TEXT_SIZE];
         const struct schema_def *condition = find_kind(l, SCHEMA_STRING);
         bool is_condition = condition && condition->condition;
         if (is_condition)
@@ -229,8 +230,12 @@ static int check_scalar(struct checker *c, const struct yaml_node *n, const stru
                 if (matches(n, l->v[i]))
                         return 0;
         scalar_hint(n, l, hint, sizeof(hint));
+        number_format(n->number, number);
         return diag_add(c->problems, DIAG_ERROR, n->pos.line, n->pos.column, yaml_width(n), hint, c->e,
-                        "Unexpected value '%.200s'", n->kind == YAML_KIND_NULL ? "" : n->text);
+                        "Unexpected value '%.200s'",
+                        n->kind == YAML_KIND_NULL     ? ""
+                        : n->kind == YAML_KIND_NUMBER ? number
+                                                      : n->text);
 }
 
 static int check_any(struct checker *c, const struct yaml_node *n, uint32_t mask)

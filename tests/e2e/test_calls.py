@@ -44,7 +44,7 @@ jobs:
     name: compile ${{ inputs.target }}
     runs-on: ubuntu-latest
     steps:
-      - run: echo "compile ${{ inputs.target }} ${{ inputs.level }} ${{ inputs.tries }} ${{ inputs.debug }} [$TOP] [$OWN] $GITHUB_WORKFLOW"
+      - run: echo "compile ${{ inputs.target }} ${{ inputs.level }} ${{ inputs.tries }} ${{ inputs.debug }} [$TOP] [$OWN] $GITHUB_WORKFLOW ${{ job.workflow_file_path }} $GITHUB_WORKFLOW_REF"
   pack:
     needs: compile
     runs-on: ubuntu-latest
@@ -140,7 +140,7 @@ def test_called_jobs_run_with_their_inputs_and_give_their_outputs(calls, cli, re
     calls()
     result = cli("run", "--jobs", "2", cwd=repo.path)
     assert result.status == 0, result
-    assert "compile one high 3 false [] [of the called] CI" in result.out and "compile two high 3 false [] [of the called] CI" in result.out
+    assert "compile one high 3 false [] [of the called] CI .github/workflows/build.yml local/repo/.github/workflows/ci.yml@refs/heads/main" in result.out and "compile two high 3 false [] [of the called] CI" in result.out
     assert "report: success two.tar" in result.out
     record = json.loads(cli("runs", "--json").out)[0]
     assert {job["key"]: job["name"] for job in record["jobs"]} == {

@@ -80,6 +80,14 @@ def test_jobs_are_expanded_in_order_with_names_needs_and_reasons(cli, folder):
     assert json.loads(result.out)["workflows"][0]["run_name"] == "by ada at "
 
 
+def test_one_expression_gives_the_whole_strategy(cli, folder):
+    text = "on: push\njobs:\n  a:\n    strategy: ${{ fromJSON(vars.S) }}\n    runs-on: ubuntu-latest\n    steps: [{run: a}]\n"
+    job = jobs_of(plan(cli, folder, "--json", "--var", 'S={"matrix": {"n": [1, 2]}, "max-parallel": 1}', text=text))["a"]
+    assert [i["name"] for i in job["instances"]] == ["a (1)", "a (2)"] and job["max_parallel"] == 1
+    result = plan(cli, folder, "--var", 'S={"matrx": {}}', text=text)
+    assert result.status == 2 and "ci.yml:4:15: error: strategy: expected matrix, fail-fast and max-parallel, found 'matrx'" in result.err
+
+
 def test_the_text_shows_the_same(cli, folder):
     out = plan(cli, folder, payload={"ref": "refs/heads/release"}).out
     assert out.startswith("ci.yml: CI\n  (the event does not start it: the branch does not pass the filters; planned because it was named)\n")
@@ -113,6 +121,29 @@ def test_the_payload_selects_workflows_of_a_repository(cli, folder, repo):
     assert selected({"ref": "refs/heads/main", "commits": [{"modified": ["src/a.c"]}]}) == ["CI", "Docs"]
     assert selected({"ref": "refs/heads/dev", "commits": [{"modified": ["src/a.c"]}]}) == ["Docs"]
     assert "no changed file passes the filters" in selected({"ref": "refs/heads/main", "commits": [{"modified": ["README"]}]})
+
+
+SAYS = "run-name: '%s'\non: [push, workflow_dispatch]\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: a}]}}\n"
+
+
+def said(cli, repo, expression, *args):
+    repo.workflow(SAYS % expression)
+    result = cli("plan", "--json", *args, cwd=repo.path)
+    assert result.status == 0, result
+    return json.loads(result.out)["workflows"][0]["run_name"]
+
+
+def test_the_github_context_says_what_the_payload_and_the_repository_know(cli, folder, repo):
+    repo.workflow(SAYS)
+    repo.git("remote", "add", "origin", "https://git.example.org/ada/hello.git")
+    sha = repo.commit("a subject")
+    ids = "${{ github.repository_id }}|${{ github.repository_owner_id }}|${{ github.actor_id }}|${{ github.repositoryUrl }}"
+    assert said(cli, repo, ids) == "|||https://git.example.org/ada/hello.git"
+    (folder / "event.json").write_text(json.dumps({"repository": {"id": 5, "git_url": "git://x/y.git", "owner": {"id": 6}}, "sender": {"id": 7}}))
+    assert said(cli, repo, ids, "--event-file", folder / "event.json") == "5|6|7|git://x/y.git"
+    event = "${{ github.event.after }}|${{ github.event.repository.owner.login }}|${{ github.event.head_commit.author.name }}|${{ github.event.head_commit.committer.email }}|${{ github.event.head_commit.message }}"
+    assert said(cli, repo, event) == f"{sha}|ada|devdep|devdep@localhost|a subject"
+    assert said(cli, repo, "${{ github.event.sender.login == github.actor && github.event.pusher.name == github.actor }}") == "true"
 
 
 PATHS = "on: {push: {paths: ['src/**']}, pull_request: {paths: ['src/**']}}\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: a}]}}\n"

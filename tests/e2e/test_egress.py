@@ -35,8 +35,14 @@ def serve(world):
     certificate, key = world.authority.issue("web.example.test", "*.mirror.example.test", "private.example.test")
     (world.folder / "nginx.conf").write_text(NGINX.format(folder=world.folder, certificate=certificate, key=key, v4=SERVERS[0], v6=SERVERS6[0],
                                                           private=PRIVATE))
-    world.popen(["nginx", "-p", world.folder, "-c", world.folder / "nginx.conf"])
-    runs.wait_until(lambda: world.inside(listening), "nginx listens")
+    log = world.folder / "nginx.log"
+    with open(log, "wb") as err:
+        nginx = world.popen(["nginx", "-p", world.folder, "-c", world.folder / "nginx.conf"], stdout=err, stderr=err)
+
+    def serves():
+        assert nginx.poll() is None, log.read_text()
+        return world.inside(listening)
+    runs.wait_until(serves, "nginx listens")
 
 
 def listening():

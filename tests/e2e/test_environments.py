@@ -7,8 +7,10 @@ pytestmark = pytest.mark.user
 
 WORKFLOW = """name: CI
 on: push
+env: ${{ fromJSON(vars.OF_WORKFLOW || '{}') }}
 jobs:
   deploy:
+    env: ${{ matrix }}
     runs-on: ${{ matrix.to == 'production' && 'ubuntu-24.04' || 'ubuntu-latest' }}
     strategy: {matrix: {to: [production, '']}}
     environment: {name: '${{ matrix.to }}', url: 'https://${{ steps.say.outputs.host }}/${{ vars.PLACE }}'}
@@ -17,6 +19,8 @@ jobs:
         env: {PLACE: '${{ vars.place }}'}
         run: |
           echo "vars: $PLACE ${{ vars.WHO }} [${{ vars.NONE }}] ${{ matrix.to }}"
+          echo "debug: [$RUNNER_DEBUG] ${{ runner.debug }}"
+          echo "env: $WHOLE ${{ env.to }}"
           echo "host=$PLACE.example" >> "$GITHUB_OUTPUT"
   call: {uses: ./.github/workflows/called.yml, with: {to: '${{ vars.WHO }}'}}
 """
@@ -70,8 +74,9 @@ def test_wrong_variables_are_told(cli, repo, scene, command, args, variables, me
 
 def test_jobs_see_variables_of_their_environment_and_its_url_is_recorded(cli, repo, scene):
     scene()
-    result = cli("run", "--var-file", "../vars", "--var", "WHO=eve", cwd=repo.path)
+    result = cli("run", "--var-file", "../vars", "--var", "WHO=eve", "--var", "ACTIONS_STEP_DEBUG=true", "--var", 'OF_WORKFLOW={"WHOLE": 7}', cwd=repo.path)
     assert result.status == 0, result
+    assert "debug: [1] 1" in result.out and "env: 7 production" in result.out
     assert "vars: hill eve [] production" in result.out and "vars: nowhere eve [] \n" in result.out and "vars: meadow" in result.out
     jobs = {job["key"]: job for job in json.loads(cli("runs", "--json").out)[0]["jobs"]}
     assert jobs["deploy.1"]["environment"] == {"name": "production", "url": "https://hill.example/hill"}

@@ -47,7 +47,7 @@ def same(text, ours, theirs):
     ours, theirs = (json.loads(line, parse_int=lambda digits: ("number", digits), parse_float=lambda digits: ("number", digits)) for line in (ours, theirs))
     if "error" not in ours or "error" not in theirs or ours["error"]["kind"] != theirs["error"]["kind"]:
         return ours == theirs
-    message, wanted = ours["error"]["message"], theirs["error"]["message"].split("\0")[0][:800]
+    message, wanted = ours["error"]["message"], theirs["error"]["message"].split("\0")[0].encode()[:800].decode(errors="ignore")
     if wanted == "ErrorExceededMaxLength":
         return message == "Exceeded max expression length 21000"
     if "\n" in text:

@@ -77,6 +77,24 @@ def test_environment_has_three_levels_and_the_contexts_win(folder):
     assert job.log(0) == "job step-job 7 refs/heads/main true true Linux build __run\n"
 
 
+def test_one_expression_may_give_a_whole_env_of_each_level(folder):
+    job = run(folder, {"run": 'echo "$A $B $C $D"', "env": [{"all": "${{ fromJSON('{\"C\": 3}') }}"}, {"name": "D", "value": "${{ env.B }}4"}]},
+              env=[{"all": "${{ fromJSON('{\"A\": \"of all\", \"B\": 1}') }}"}, {"all": "${{ matrix }}"}], contexts={"matrix": {"B": 2}})
+    assert job.log(0) == "of all 2 3 24\n"
+
+
+def test_a_whole_env_that_is_none_ends_the_job(folder):
+    job = run(folder, "echo never", env=[{"all": "${{ fromJSON('[1]') }}"}])
+    assert job.status == 1 and "env: the expression gives no object of texts" in job.verdict["message"]
+
+
+def test_members_of_job_and_runner_that_are_given_are_there(folder):
+    about = {"workflow_ref": "a/hello/.github/workflows/build.yml@refs/heads/main", "workflow_sha": "abc", "workflow_repository": "a/hello", "workflow_file_path": ".github/workflows/build.yml"}
+    job = run(folder, 'echo "$RUNNER_DEBUG ${RUNNER_WORKSPACE%/hello} ${{ runner.debug }}"; echo "${{ job.workflow_ref }} ${{ job.workflow_sha }} ${{ job.workflow_repository }} ${{ job.workflow_file_path }} ${{ job.status }} [${{ job.container.id }}]"',
+              contexts={"runner": {"debug": "1"}, "job": about})
+    assert job.log(0) == f"1 {folder}/work 1\n{' '.join(about.values())} success []\n"
+
+
 def test_a_job_may_not_set_reserved_variables(folder):
     job = run(folder, 'echo GITHUB_SHA=x >> "$GITHUB_ENV"')
     assert job.status == 1

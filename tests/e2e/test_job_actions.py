@@ -20,6 +20,15 @@ runs:
 SAY = "#!/bin/sh\necho hello $1\n"
 
 
+STATUS = """runs:
+  using: composite
+  steps:
+    - {shell: bash, run: 'echo first ${{ github.action_status }} $GITHUB_ACTION_STATUS'}
+    - {shell: bash, run: 'exit 1'}
+    - {shell: bash, if: always(), run: 'echo last ${{ github.action_status }} $GITHUB_ACTION_STATUS'}
+"""
+
+
 class Source(Direct):
     """devdep-source whose greeting is left to devdep-job."""
 
@@ -105,6 +114,13 @@ def test_an_action_that_an_action_uses(world):
     assert job.status == 0, job.text()
     assert "hello inner\n" in job.log()
     assert [(uses, c) for _, uses, c in used(job)] == [("owner/outer@v1", outer), ("owner/greet@v1", inner)]
+
+
+def test_a_composite_action_sees_its_own_status(world):
+    world.add("status", STATUS)
+    job = world.run({"uses": "owner/status@v1"}, {"if": "always()", "run": "echo outside [$GITHUB_ACTION_STATUS]"})
+    assert job.status == 1 and "first success success\n" in job.log() and "last failure failure\n" in job.log()
+    assert "outside []\n" in job.log()
 
 
 @pytest.mark.parametrize("uses, words", [

@@ -134,14 +134,14 @@ class Full(FakeVmm):
     """The disk is full and the template is saved: devdep-prepare hears of both at once."""
 
     def answer(self, request):
+        if request["execute"] != "migrate":
+            return super().answer(request)
         pid = self.prepare.process.pid
-        if request["execute"] == "stop":
-            os.kill(pid, signal.SIGSTOP)
-            os.waitid(os.P_PID, pid, os.WSTOPPED)
-            self.event("BLOCK_IO_ERROR", **{"node-name": "scratch", "reason": "No space left on device"})
+        os.kill(pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, pid, os.WSTOPPED)
+        self.event("BLOCK_IO_ERROR", **{"node-name": "scratch", "reason": "No space left on device"})
         result = super().answer(request)
-        if request["execute"] == "migrate":
-            os.kill(pid, signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
         return result
 
 

@@ -74,7 +74,7 @@ def test_validate_knows_a_profile_by_its_name_or_by_its_keys(cli, folder):
 
 
 @pytest.mark.user
-def test_what_cannot_run_yet_is_a_warning_of_validate(cli, folder):
+def test_secrets_that_nobody_was_asked_for_are_a_warning_of_validate(cli, folder):
     (folder / "devdep.yaml").write_text(HEAD + "vault: {endpoint: 'https://vault.corp.example', auth: token}\nsecrets: {A: kv/x#y}\n"
                                         "egress: {profile: brokered, allow: [deb.debian.org]}\n")
     document = json.loads(cli("validate", "--file", "devdep.yaml", "--json", cwd=folder).out)
@@ -99,7 +99,6 @@ def run(cli, repo):
 
 @pytest.mark.user
 @pytest.mark.parametrize("profile, message", [
-    ("secrets: {A: kv/x#y}\n", "devdep.yaml:3:11: secrets cannot be delivered to guests yet"),
     ("secrets: {A: kv/x#y}\negress: {profile: audit}\n", "devdep.yaml:4:19: a run with secrets cannot have the egress profile 'audit'"),
     ("memry: 2G\n", "devdep.yaml:3:1: unknown key 'memry'"),
     ("vcpus: 65\n", "devdep.yaml:3:8: vcpus: expected a whole number from 1 to 64"),
@@ -116,7 +115,6 @@ def test_a_profile_that_cannot_be_met_is_refused_with_its_place(run, profile, me
 def test_an_environment_is_one_of_the_profile(run):
     usage(run("environments: {production: {vcpus: 1}}\n", "--environment", "prodction"),
           "devdep.yaml: there is no environment 'prodction'; did you mean 'production'?")
-    usage(run("environments: {p: {secrets: {A: kv/x#y}}}\n", "--environment", "p"), "devdep.yaml:3:30: secrets cannot be delivered")
     usage(run(None, "--environment", "p", "--no-profile"), "--no-profile does not go together with --environment")
 
 

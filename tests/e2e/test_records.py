@@ -1,6 +1,7 @@
 """The record of a run: written at its end, whatever that is, chained and signed, without free text."""
 import json
 import os
+import pathlib
 import signal
 import subprocess
 
@@ -9,6 +10,7 @@ import pytest
 import devdep
 import runs
 
+HELD = ["seccomp", "no-capabilities", "no-new-privileges", "no-dumps", "private-root", "closed-descriptors", "limits"]
 WAITS = "echo it-is-$((1+1))-running; sleep 3000"
 
 
@@ -46,6 +48,42 @@ def test_a_run_leaves_a_signed_record_of_what_ran_where(cli, repo):
     assert "text" not in text and str(repo.path) not in text
     verdict = json.loads(cli("records", "verify", "--json").out)
     assert verdict["valid"] and verdict["entries"] == 1 and log_of(cli).stat().st_mode & 0o777 == 0o600
+
+
+def status_of(pid):
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+@pytest.mark.guest
+@pytest.mark.user
+def test_protections_of_broker_and_secrets_are_recorded_and_hold(cli, repo, folder):
+    """What the record and the doctor say of them, read back from /proc."""
+    repo.workflow(workflow(WAITS, env={"TOKEN": "${{ secrets.TOKEN }}"}))
+    repo.commit()
+    secrets = folder / "secrets.env"
+    secrets.write_text("TOKEN=a value\n")
+    secrets.chmod(0o600)
+    devdep.give(secrets)
+    live = runs.Live(cli, repo, "--allow", "a.example.test", "--secrets", secrets)
+    live.wait_for("it-is-2-running")
+    pids = {name.removeprefix("devdep-")[:7]: pid for pid, name in runs.descendants().items() if name in ("devdep-broker", "devdep-secrets")}
+    for who in ("broker", "secrets"):
+        held = status_of(pids[who])
+        assert (held["Seccomp"], held["NoNewPrivs"], int(held["CapEff"], 16), int(held["CapBnd"], 16)) == ("2", "1", 0, 0), who
+        # What may not be dumped is root's in /proc, whoever it runs as.
+        assert pathlib.Path(f"/proc/{pids[who]}/environ").stat().st_uid == 0, who
+        assert os.geteuid() != 0 or int(held["Uid"].split()[0]) >= 1000, who
+    assert int(status_of(pids["secrets"])["VmLck"].split()[0]) > 0
+    live.signal(signal.SIGINT)
+    live.end()
+    job = record(cli, "1")["jobs"][0]
+    checks = {c["name"]: c["state"] for c in json.loads(cli("doctor", "--json").out)["checks"]}
+    for who, names in {"broker": HELD, "secrets": [*HELD, "locked-memory", "pid-namespace", "empty-network"]}.items():
+        for name in names:
+            assert job["protections"][f"{who}.{name}"] == checks[f"{who}.{name}"] == "ok", (who, name)
+        own_user = "degraded" if devdep.USER or os.geteuid() else "ok"
+        assert job["protections"][f"{who}.own-user"] == checks[f"{who}.own-user"] == own_user, who
 
 
 @pytest.mark.guest

@@ -150,3 +150,46 @@ def test_what_cannot_be_given_is_refused_before_a_run_exists(scene, args, why):
     result = scene.cli("run", "--dir", repo.path, *args)
     assert result.status == 2 and why in result.error[2] and "hunter2" not in result.text
     assert (sorted(os.listdir(scene.cli.state / "runs")) if (scene.cli.state / "runs").exists() else []) == before
+
+
+# ---- swap ----
+
+class SwappingCli(devdep.Cli):
+    """The command on a host whose kernel says that it swaps to a plain file: /proc/swaps is another file there."""
+
+    def __init__(self, state, swaps):
+        super().__init__(state)
+        self.swaps = swaps
+
+    def argv(self, *args):
+        return ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /proc/swaps && exec "$@"', self.swaps, *super().argv(*args)]
+
+
+@pytest.fixture
+def swapping(scene):
+    if os.geteuid() != 0 or devdep.USER:
+        pytest.skip("mounts over /proc/swaps need root")
+    if pathlib.Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        pytest.skip("control groups of version 2 hold swap back")
+    swaps = scene.folder / "swaps"
+    swaps.write_text("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/nowhere/swap\\040file file\t\t1048572\t\t0\t\t-2\n")
+    return SwappingCli(scene.cli.state, swaps)
+
+
+def test_a_job_with_secrets_is_refused_where_its_guest_can_be_swapped_out_in_clear(scene, swapping):
+    repo = scene.repo()
+    file = scene.folder / "swap.env"
+    file.write_text("TOKEN=x12345678\n")
+    file.chmod(0o600)
+    repo.workflow(workflow(a=[{"run": "echo there-$((1+1)) ${#TOKEN}", "env": {"TOKEN": "${{ secrets.TOKEN }}"}}]))
+    repo.commit()
+    refused = swapping("run", "--dir", repo.path, "--secrets", file)
+    assert refused.error[:2] == (304, "ERR_RESOURCES") and "/nowhere/swap\\040file, which is not encrypted" in refused.error[2], refused
+    assert "there-2" not in refused.out
+    assert "/nowhere/swap" in next(c["why"] for c in json.loads(swapping("doctor", "--json").out)["checks"] if c["name"] == "swap")
+    # Without a value to keep there is nothing to refuse, and the profile may allow it.
+    assert "there-2 0" in swapping("run", "--dir", repo.path).out
+    repo.write("devdep.yaml", "entity: web\ndomain: corp.example\nswap: allow\n")
+    repo.commit()
+    allowed = swapping("run", "--dir", repo.path, "--secrets", file)
+    assert allowed.status == 0 and "there-2 9" in allowed.out, allowed

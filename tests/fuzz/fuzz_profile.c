@@ -75,7 +75,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (r == 0) {
                 check(p);
                 check_environments(data, size, p, &e);
-                assert(profile_refuse(p, true, problems, &e) == 0);
         }
         assert(diag_render(problems, (const char *)data, size, &out, &e) == 0);
         assert(!memchr(out.data ? out.data : data, '\x1b', out.len));

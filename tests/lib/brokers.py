@@ -78,7 +78,7 @@ class Broker:
                     with self.changed:
                         self.records.append(record)
                         self.changed.notify_all()
-            except (yamux.Closed, TimeoutError):
+            except (yamux.Closed, TimeoutError, ConnectionError):
                 pass
         threading.Thread(target=read, daemon=True).start()
         return self

@@ -16,7 +16,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("DEVDEP_BUILD", ROOT / "build")).resolve()
-USER = os.environ.get("DEVDEP_TEST_USER")
+USER = os.environ.get("DEVDEP_TEST_USER") or None
 OTHER_IMAGES = os.environ.get("DEVDEP_TEST_IMAGES")
 SYSTEM_IMAGES = pathlib.Path(OTHER_IMAGES or "/var/lib/devdep") / "images"
 
@@ -87,8 +87,11 @@ class Cli:
     def __init__(self, state, own_templates=False):
         self.state = state
         for what in ("cache",) if own_templates else ("cache", "templates"):
-            if not os.path.lexists(f"{state}/{what}"):
-                os.symlink(shared(what), f"{state}/{what}")
+            place = pathlib.Path(state, what)
+            if place.is_symlink() and not place.exists():
+                place.unlink()  # of an earlier session, whose folder is gone
+            if not place.is_symlink() and not place.exists():
+                place.symlink_to(shared(what))
         for what in ("images", "keys") if OTHER_IMAGES else ():
             if not os.path.lexists(f"{state}/{what}"):
                 os.symlink(f"{OTHER_IMAGES}/{what}", f"{state}/{what}")

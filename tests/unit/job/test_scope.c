@@ -32,9 +32,12 @@ struct scene {
 static int set_up(void **state)
 {
         struct scene *s = calloc(1, sizeof(*s));
+        AUTO(value_unrefp) struct value *secrets = NULL;
         assert_int_equal(spec_parse(SPEC, strlen(SPEC), &s->spec, &s->e), 0);
-        assert_int_equal(context_new(s->spec, false, &s->context, &s->e), 0);
+        assert_int_equal(context_new(s->spec, &s->context, &s->e), 0);
         assert_int_equal(scope_new(s->context, &s->job, &s->e), 0);
+        assert_int_equal(value_object(&secrets, &s->e), 0);
+        assert_int_equal(context_set_secrets(s->context, secrets, &s->e), 0);
         *state = s;
         return 0;
 }

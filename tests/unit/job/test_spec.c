@@ -97,6 +97,16 @@ static void env_and_with_may_be_one_expression(void **state)
         assert_string_equal(s->steps[0].with.expression, "${{ inputs }}");
         assert_string_equal(s->steps[0].env.expression, "${{ x }}");
         spec_free(s);
+        accepts(HEAD ",\"env\":[{\"all\":\"${{ vars }}\",\"line\":3},{\"name\":\"A\",\"value\":\"\"}],\"steps\":[]}",
+                &s);
+        assert_null(s->env.v[0].name);
+        assert_string_equal(s->env.v[0].value, "${{ vars }}");
+        assert_string_equal(s->env.v[1].name, "A");
+        spec_free(s);
+        refuses(HEAD ",\"env\":[{\"all\":\"x\",\"name\":\"A\"}],\"steps\":[]}",
+                "env[0]: expected `name` and `value`, or `all`");
+        refuses(HEAD ",\"env\":[{\"name\":\"A\"}],\"steps\":[]}", "env[0]: expected `name` and `value`, or `all`");
+        refuses(HEAD ",\"env\":[{}],\"steps\":[]}", "env[0]: expected `name` and `value`, or `all`");
 }
 
 static void wrong_types_are_refused_with_what_was_expected(void **state)
@@ -150,6 +160,9 @@ static void calls_around_the_job_are_read_and_bounded(void **state)
                 buf_done(&b);
         }
         refuses(HEAD ",\"steps\":[],\"secrets\":{}}", "secrets.calls: missing");
+        refuses(HEAD
+                ",\"steps\":[],\"secrets\":{\"calls\":[{\"file\":\"a\",\"contexts\":{},\"pass\":[{\"all\":\"x\"}]}]}}",
+                "secrets.calls[0].pass: expected a list of {name, value}");
         refuses(HEAD ",\"steps\":[],\"secrets\":{\"calls\":[3]}}", "secrets.calls[0]: expected an object");
         refuses(HEAD ",\"steps\":[],\"secrets\":{\"calls\":[],\"only\":[3]}}", "secrets.only[0]: expected a string");
         refuses(HEAD

@@ -26,7 +26,7 @@ static int use_profile(void *user, struct err *e)
 
         if (r == 0)
                 r = profile_parse(text, strlen(text), user, problems, &p, e);
-        return r < 0 ? r : profile_refuse(p, true, problems, e);
+        return r;
 }
 
 static int use_problems(void *user, struct err *e)

@@ -267,7 +267,8 @@ static void every_problem_is_reported_once(void **state)
                "3:8 vcpus: expected a whole number from 1 to 64; found 'two'\n"
                "4:9 egress: expected a mapping; found 'on'\n");
         expect(HEAD "x: &x {memory: 1}\nenvironments: {a: *x, b: *x}\n",
-               "3:1 unknown key 'x' (known keys here: entity, domain, environments, workflow, image, rootfs, vcpus, "
+               "3:1 unknown key 'x' (known keys here: entity, domain, environments, workflow, image, rootfs, swap, "
+               "vcpus, "
                "memory, scratch, pids, timeout, hooks, egress, identity, vault, secrets)\n"
                "3:16 memory: expected a size such as 512M or 2G, from 128M to 1T; found the number 1\n");
 }
@@ -589,32 +590,6 @@ static void hooks_are_commands_without_expressions(void **state)
         expect_part(HEAD "hooks: {before: [{run: a}]}\n", "3:18 before: expected");
 }
 
-static void refused(const char *text, const char *error)
-{
-        AUTO(diag_freep) struct diag_list *asked = NULL;
-        AUTO(diag_freep) struct diag_list *run = NULL;
-        AUTO(profile_freep) struct profile *p = read_in(text, NULL);
-        struct err e = ERR_INIT;
-
-        assert_int_equal(diag_new("devdep.yaml", &asked, NULL), 0);
-        assert_int_equal(diag_new("devdep.yaml", &run, NULL), 0);
-        assert_int_equal(profile_refuse(p, false, asked, NULL), 0);
-        assert_int_equal(profile_refuse(p, true, run, NULL), 0);
-        assert_int_equal(diag_errors(asked), 0);
-        assert_int_equal(diag_count(asked), error ? 1 : 0);
-        assert_int_equal(diag_to_err(run, &e), error ? -1 : 0);
-        assert_string_equal(e.msg, error ? error : "");
-}
-
-static void what_cannot_run_yet_is_refused_with_its_place(void **state)
-{
-        (void)state;
-        refused(HEAD "egress: {profile: sealed}\nidentity: [{issuer: 'https://a.b', audience: c}]\n" VAULT, NULL);
-        refused(HEAD "egress: {profile: brokered, allow: a.b}\n", NULL);
-        refused(HEAD "egress: {profile: audit}\n", NULL);
-        refused(HEAD VAULT "secrets: {A: kv/x#y}\n", "devdep.yaml:4:11: secrets cannot be delivered to guests yet");
-}
-
 static bool is_one(const char *text)
 {
         return profile_is_one(text, strlen(text));
@@ -737,7 +712,6 @@ int main(void)
                 cmocka_unit_test(addresses_are_https),
                 cmocka_unit_test(paths_stay_in_the_repository),
                 cmocka_unit_test(hooks_are_commands_without_expressions),
-                cmocka_unit_test(what_cannot_run_yet_is_refused_with_its_place),
                 cmocka_unit_test(a_profile_is_known_by_its_keys),
                 cmocka_unit_test(the_example_is_valid_with_and_without_its_comments),
                 cmocka_unit_test(an_example_is_made_of_names_only),

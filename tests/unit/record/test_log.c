@@ -130,6 +130,27 @@ static void every_flipped_byte_is_found_and_its_line_named(void **state)
         }
 }
 
+/* The same members and as many bytes: no parser sees a difference. */
+static void an_entry_in_another_order_of_members_is_none(void **state)
+{
+        static const char index[] = "\"index\":0,";
+        AUTO(buf_done) struct buf whole = BUF_INIT;
+        char hash[HASH_HEX_SIZE];
+        struct record_verdict v;
+        struct err e = ERR_INIT;
+
+        (void)state;
+        append(1, hash);
+        read_log(&whole);
+        char *text = (char *)whole.data, *at = memmem(text, whole.len, index, strlen(index));
+        assert_non_null(at);
+        memmove(text + 1 + strlen(index), text + 1, (size_t)(at - text) - 1);
+        memcpy(text + 1, index, strlen(index));
+        write_log(whole.data, whole.len);
+        assert_int_equal(verify(NULL, &v, &e), -1);
+        assert_contains(e.msg, "not written as an entry is");
+}
+
 static void entries_that_are_moved_or_taken_out_are_found(void **state)
 {
         AUTO(buf_done) struct buf whole = BUF_INIT;
@@ -244,6 +265,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(entries_follow_each_other_and_are_signed),
                 TEST(every_flipped_byte_is_found_and_its_line_named),
+                TEST(an_entry_in_another_order_of_members_is_none),
                 TEST(entries_that_are_moved_or_taken_out_are_found),
                 TEST(another_keys_signature_is_found),
                 TEST(what_a_crash_left_is_removed_by_the_next_entry),

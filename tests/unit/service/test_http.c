@@ -1,5 +1,7 @@
 #include "test.h"
 
+#include <stdio.h>
+
 #include "base/err.h"
 #include "base/num.h"
 #include "service/http.h"

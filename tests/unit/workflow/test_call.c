@@ -329,8 +329,10 @@ static void expect_outer(const struct plan_job *caller, const char *inner, const
         AUTO(buf_done) struct buf got = BUF_INIT;
         struct err e = ERR_INIT;
         bool all = false;
-        for (const char *at = inner; *at && *at != '*'; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ','))
-                assert_int_equal(strv_addf(&names, &e, "%.*s", (int)strcspn(at, ","), at), 0);
+        for (const char *at = inner; *at && *at != '*'; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ',')) {
+                AUTO(auto_free) char *name = str_ndup(at, strcspn(at, ","));
+                assert_int_equal(strv_add(&names, name, &e), 0);
+        }
         assert_int_equal(plan_call_secrets(caller, &names, *inner == '*', &outer, &all, &e), 0);
         for (size_t i = 0; i < outer.n; i++)
                 buf_printf(&got, NULL, "%s%s", i ? "," : "", outer.v[i]);

@@ -69,6 +69,23 @@ static void changed_files_are_those_of_all_commits(void **state)
         event_done(&ev);
 }
 
+static void ids_are_those_of_the_payload_as_texts(void **state)
+{
+        AUTO(value_unrefp)
+        struct value *v =
+                json("{\"repository\": {\"id\": 1296269, \"owner\": {\"id\": \"7\"}, \"git_url\": \"git://x/y\"}, "
+                     "\"sender\": {\"id\": []}}");
+        struct event ev;
+        struct err e = ERR_INIT;
+        (void)state;
+        assert_int_equal(event_read("push", v, &ev, &e), 0);
+        assert_string_equal(ev.repository_id, "1296269");
+        assert_string_equal(ev.repository_owner_id, "7");
+        assert_string_equal(ev.repository_url, "git://x/y");
+        assert_null(ev.actor_id);
+        event_done(&ev);
+}
+
 /* What a push or a pull request is compared with. */
 static void the_commits_to_compare_are_those_that_the_payload_names(void **state)
 {
@@ -154,6 +171,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(refs_are_those_that_github_gives),
                 cmocka_unit_test(changed_files_are_those_of_all_commits),
+                cmocka_unit_test(ids_are_those_of_the_payload_as_texts),
                 cmocka_unit_test(the_commits_to_compare_are_those_that_the_payload_names),
                 cmocka_unit_test(inputs_have_their_types_and_defaults),
                 cmocka_unit_test(inputs_that_do_not_fit_are_refused),

@@ -250,6 +250,21 @@ static char *repeat(const char *piece, size_t n)
         return s;
 }
 
+/* A kilobyte of it, as of every message. */
+static void a_long_format_string_is_quoted_as_far_as_a_message_goes(void **state)
+{
+        AUTO(auto_free) char *long_text = repeat("x", 2000);
+        const struct expr_env env = {.contexts = contexts};
+        static const char *const ends[] = {"}", "{1}"};
+        (void)state;
+        for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+                AUTO(auto_free) char *text = str_printf("format('%s%s', 1)", long_text, ends[i]);
+                AUTO(auto_free) char *got = answer(text, &env);
+                assert_non_null(strstr(got, "The following format string "));
+                assert_true(strspn(strstr(got, "xxx"), "x") > 900);
+        }
+}
+
 static void check_wrapped(size_t depth, const char *expected)
 {
         AUTO(auto_free) char *open = repeat("(", depth);
@@ -506,6 +521,7 @@ int main(void)
                 cmocka_unit_test(members_items_and_filters_are_selected),
                 cmocka_unit_test(functions_do_what_github_documents),
                 cmocka_unit_test(errors_have_githubs_kind_and_wording),
+                cmocka_unit_test(a_long_format_string_is_quoted_as_far_as_a_message_goes),
                 cmocka_unit_test(depth_is_allowed_up_to_the_limit),
                 cmocka_unit_test(a_hundred_thousand_parentheses_are_refused),
                 cmocka_unit_test(length_is_allowed_up_to_the_limit),

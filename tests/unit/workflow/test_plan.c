@@ -10,7 +10,7 @@
 #include "base/str.h"
 #include "codec/diag.h"
 #include "codec/uses.h"
-#include "workflow/plan.h"
+#include "workflow/plan_priv.h"
 
 struct world {
         struct workflow *workflow;
@@ -389,6 +389,73 @@ static void what_depends_on_needs_waits(void **state)
         world_done(&w);
 }
 
+#define WHOLE(json) "on: push\njobs:\n  b:\n    strategy: ${{ fromJSON('" json "') }}\n" STEPS
+
+static void one_expression_may_give_the_whole_strategy(void **state)
+{
+        struct world w;
+        (void)state;
+        planned(&w,
+                WHOLE("{\"fail-fast\":false, \"max-parallel\":2, \"matrix\":{\"os\":[\"a\", \"b\"], \"exclude\":"
+                      "[{\"os\":\"a\"}], \"include\":[{\"os\":\"c\"}]}}"),
+                NULL);
+        const struct plan_expansion *x = &w.plan->jobs[0].expansion;
+        AUTO(auto_free) char *all = names(x);
+        assert_string_equal(all, "b.1=b (b)|b.2=b (c)");
+        assert_false(x->fail_fast);
+        assert_int_equal(x->max_parallel, 2);
+        assert_int_equal((int)value_double(value_get(x->v[1]->strategy, "max-parallel")), 2);
+        world_done(&w);
+        planned(&w, WHOLE("{\"matrix\":null}"), NULL);
+        assert_int_equal(w.plan->jobs[0].expansion.n, 1);
+        assert_true(w.plan->jobs[0].expansion.fail_fast);
+        world_done(&w);
+        planned(&w, WHOLE("{\"matrix\":{\"v\":[1], \"exclude\":[{\"v\":1}]}}"), NULL);
+        assert_int_equal(w.plan->jobs[0].expansion.n, 0);
+        world_done(&w);
+        planned(&w,
+                "on: push\njobs:\n  a:\n" STEPS
+                "  b:\n    needs: a\n    strategy: ${{ fromJSON(needs.a.outputs.s) }}\n" STEPS,
+                NULL);
+        assert_true(w.plan->jobs[1].dynamic);
+        world_done(&w);
+}
+
+static void a_whole_strategy_that_is_none_is_refused_with_its_place(void **state)
+{
+        (void)state;
+        refused(WHOLE("[1]"), 4, 15, "strategy: expected a mapping, found Array");
+        refused(WHOLE("{"), 4, 15, "strategy: ");
+        refused(WHOLE("{\"matrix\":{}}"), 4, 15, "Matrix must define at least one vector");
+        refused(WHOLE("{\"matrix\":\"x\"}"), 4, 15, "the matrix must be a mapping, found String");
+        refused(WHOLE("{\"fail-fast\":\"true\"}"), 4, 15, "fail-fast: expected true or false, found String");
+        refused(WHOLE("{\"max-parallel\":\"2\"}"), 4, 15, "max-parallel: expected a number, found String");
+        refused(WHOLE("{\"max-parallel\":0}"), 4, 15, "max-parallel: expected a number from 1 to 10000, found 0");
+        refused(WHOLE("{\"os\":[]}"), 4, 15, "strategy: expected matrix, fail-fast and max-parallel, found 'os'");
+}
+
+static void one_expression_may_give_the_env_of_the_workflow_and_of_a_job(void **state)
+{
+        struct world w;
+        (void)state;
+        planned(&w, "on: push\nenv: ${{ fromJSON(secrets.A) }}\njobs:\n  b:\n    env: ${{ vars }}\n" STEPS, NULL);
+        struct strv secrets = STRV_INIT;
+        json_t *texts = NULL;
+        bool all = true;
+        assert_int_equal(plan_job_texts(w.plan, &w.plan->jobs[0], &texts, &w.e), 0);
+        json_t *expected = json_pack("[{s:s,s:i,s:i},{s:s,s:i,s:i}]", "all", "${{ fromJSON(secrets.A) }}", "line", 2,
+                                     "column", 6, "all", "${{ vars }}", "line", 5, "column", 10);
+        assert_true(json_equal(json_object_get(texts, "env"), expected));
+        json_decref(expected);
+        json_decref(texts);
+        assert_int_equal(plan_job_secrets(w.plan, &w.plan->jobs[0], &secrets, &all, &w.e), 0);
+        assert_int_equal(secrets.n, 1);
+        assert_string_equal(secrets.v[0], "A");
+        assert_false(all);
+        strv_done(&secrets);
+        world_done(&w);
+}
+
 static void what_cannot_run_yet_is_refused_not_ignored(void **state)
 {
         (void)state;
@@ -412,9 +479,7 @@ static void what_cannot_run_yet_is_refused_not_ignored(void **state)
                  "an expression for the name of a variable"},
                 {"    runs-on: x\n    steps: [{uses: ./a, with: {'${{ github.ref }}': c}}]\n", 5, 32,
                  "an expression for the name of an input"},
-                {"    env: ${{ vars.x }}\n" STEPS, 4, 10, "an expression for the whole `env`"},
-                {"    env: {A: b, '${{ github.ref }}': c}\n" STEPS, 4, 17, "an expression for the whole `env`"},
-                {"    strategy: ${{ fromJSON(vars.x) }}\n" STEPS, 4, 15, "an expression for the whole strategy"},
+                {"    env: {A: b, '${{ github.ref }}': c}\n" STEPS, 4, 17, "an expression for the name of a variable"},
         };
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 AUTO(auto_free) char *text = str_printf("on: push\njobs:\n  b:\n%s", cases[i].text);
@@ -538,7 +603,7 @@ static void the_specification_carries_the_job(void **state)
         assert_int_equal(plan_job_spec(w.plan, j, j->expansion.v[1], &parts, &spec, &w.e), 0);
         json_t *expected = json_pack(
                 "{s:i,s:s,s:i,s:O,s:s,s:s,s:i,s:b,s:s,s:{s:s,s:s},s:[s],s:{s:s,s:s,s:i,s:b},s:[o,o,o],s:{s:s,s:s},"
-                "s:{s:{s:s,s:s},s:{s:[s,s]},s:{},s:{s:b,s:i,s:i,s:i},s:{s:i}},s:{s:s},s:[o,o]}",
+                "s:{s:{s:s,s:s},s:{s:[s,s]},s:{},s:{s:s,s:s,s:s},s:{s:b,s:i,s:i,s:i},s:{s:i}},s:{s:s},s:[o,o]}",
                 "version", 1, "run", "12", "attempt", 3, "image", image, "accelerator", "tcg", "rootfs", "overlay",
                 "boot_timeout_ms", 1000, "hold_on_failure", 0, "workspace", "/w", "source", "commit", "abc", "tree",
                 "commit", "mask", "secret", "job", "id", "b", "name", "b (2)", "timeout_ms", 21600000,
@@ -547,7 +612,8 @@ static void the_specification_carries_the_job(void **state)
                 json_pack("{s:s,s:s,s:i,s:i}", "name", "B", "value", "x", "line", 2, "column", 16),
                 json_pack("{s:s,s:s,s:i,s:i}", "name", "B", "value", "${{ matrix.n }}", "line", 7, "column", 14),
                 "defaults", "shell", "bash", "working_directory", "sub", "contexts", "github", "ref", "refs/heads/main",
-                "actor", "ada", "inputs", "list", "x", "y", "vars", "strategy", "fail-fast", 1, "job-index", 1,
+                "actor", "ada", "inputs", "list", "x", "y", "vars", "job", "workflow_ref", "/ci.yml@refs/heads/main",
+                "workflow_repository", "", "workflow_file_path", "ci.yml", "strategy", "fail-fast", 1, "job-index", 1,
                 "job-total", 2, "max-parallel", 2, "matrix", "n", 2, "outputs", "v", "${{ steps.s.outputs.v }}",
                 "steps",
                 json_pack("{s:s,s:s,s:s,s:s,s:[{s:s,s:s,s:i,s:i}],s:s,s:s,s:s,s:s,s:i,s:i}", "id", "s", "name", "S",
@@ -643,8 +709,12 @@ static void the_smaller_limit_of_time_holds(void **state)
 static void the_github_context_is_derived_from_facts(void **state)
 {
         (void)state;
-        struct plan_github facts = {
-                .event_name = "push", .ref = "refs/tags/v1", .sha = "abc", .repository = "ada/hello", .actor = "ada"};
+        struct plan_github facts = {.event_name = "push",
+                                    .ref = "refs/tags/v1",
+                                    .sha = "abc",
+                                    .repository = "ada/hello",
+                                    .actor = "ada",
+                                    .repository_url = "git://x/hello.git"};
         AUTO(value_unrefp) struct value *v = NULL;
         assert_int_equal(plan_github_context(&facts, &v, NULL), 0);
         assert_string_equal(value_get_str(v, "ref_name"), "v1");
@@ -652,6 +722,7 @@ static void the_github_context_is_derived_from_facts(void **state)
         assert_string_equal(value_get_str(v, "repository_owner"), "ada");
         assert_string_equal(value_get_str(v, "triggering_actor"), "ada");
         assert_string_equal(value_get_str(v, "head_ref"), "");
+        assert_string_equal(value_get_str(v, "repositoryUrl"), "git://x/hello.git");
         assert_int_equal(value_kind(value_get(v, "event")), VALUE_OBJECT);
         assert_int_equal(value_kind(value_get(v, "run_id")), VALUE_NULL);
 }
@@ -719,6 +790,9 @@ int main(void)
                 cmocka_unit_test(an_environment_is_that_of_its_combination),
                 cmocka_unit_test(an_environments_name_is_bounded),
                 cmocka_unit_test(what_depends_on_needs_waits),
+                cmocka_unit_test(one_expression_may_give_the_whole_strategy),
+                cmocka_unit_test(a_whole_strategy_that_is_none_is_refused_with_its_place),
+                cmocka_unit_test(one_expression_may_give_the_env_of_the_workflow_and_of_a_job),
                 cmocka_unit_test(what_cannot_run_yet_is_refused_not_ignored),
                 cmocka_unit_test(actions_are_asked_for_unless_they_are_built_in_or_local),
                 cmocka_unit_test(the_specification_carries_the_job),

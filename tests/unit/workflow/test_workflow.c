@@ -108,6 +108,8 @@ static void unknown_keys_are_refused_with_the_nearest_known_one(void **state)
         (void)state;
         expect("on: push\njobs:\n  a:\n    runs_on: x\n    steps: [{run: a}]\n",
                "4:5 Unexpected value 'runs_on' (did you mean 'runs-on'?)\n4:5 Required property is missing: runs-on\n");
+        expect("on: push\njobs:\n  a:\n    runs-on: x\n    steps: 1.20\n",
+               "5:12 Unexpected value '1.2' (expected a list)\n");
         expect("on: psh\njobs:\n  a:\n" STEPS, "1:5 Unexpected value 'psh' (did you mean 'push'?)\n");
         expect_one("on: push\nenvv: {}\njobs:\n  a:\n" STEPS, "2:1 Unexpected value 'envv' (did you mean 'env'?)");
         expect_one("on: push\nzzzzzz: {}\njobs:\n  a:\n" STEPS,

@@ -1,0 +1,8 @@
+#include <stdio.h>
+
+#include "greeting.h"
+
+int main(void)
+{
+        return puts(greeting()) < 0;
+}
