@@ -85,7 +85,10 @@ static int select_by(const struct value *index, struct selector *ret, struct err
                 ret->by_number = true;
                 ret->number = (size_t)d;
         }
-        if (value_kind(index) == VALUE_ARRAY || value_kind(index) == VALUE_OBJECT)
+        size_t len = 0;
+        const char *text = value_kind(index) == VALUE_STRING ? value_text(index, &len) : NULL;
+        bool is_no_name = text && memchr(text, '\0', len); /* none of ours holds a NUL */
+        if (is_no_name || value_kind(index) == VALUE_ARRAY || value_kind(index) == VALUE_OBJECT)
                 return 0;
         ret->name = value_to_str(index);
         return ret->name ? 0 : err_nomem(e);

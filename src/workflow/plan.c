@@ -36,6 +36,13 @@ struct plan *plan_free(struct plan *p)
         return NULL;
 }
 
+/* What one planning may take. */
+static void renew(struct plan_shared *s)
+{
+        s->values = PLAN_MAX_VALUES;
+        s->matrix_work = PLAN_MAX_MATRIX_WORK;
+}
+
 /* shared is NULL for the first workflow, which gets its own. */
 static int plan_alloc(const struct workflow *w, struct plan_shared *shared, const struct plan_instance *caller,
                       struct plan **ret, struct err *e)
@@ -49,7 +56,7 @@ static int plan_alloc(const struct workflow *w, struct plan_shared *shared, cons
         if (!p->scope->shared)
                 return err_nomem(e);
         if (!shared)
-                p->scope->shared->values = PLAN_MAX_VALUES;
+                renew(p->scope->shared);
         *ret = TAKE_PTR(p);
         return 0;
 }
@@ -433,7 +440,7 @@ int plan_expand(const struct plan *p, const struct plan_job *j, struct value *co
         int r = diag_new(p->workflow->file, &problems, e);
         if (r < 0)
                 return r;
-        p->scope->shared->values = PLAN_MAX_VALUES;
+        renew(p->scope->shared);
         if (plan_expand_at(p, j, contexts, ret, &f) < 0)
                 r = plan_tell(&f, problems, e);
         if (r == 0)

@@ -41,6 +41,7 @@ struct uses;
 #define PLAN_MAX_LABEL 256            /* bytes of a label of runs-on */
 #define PLAN_MAX_ENVIRONMENT 255      /* bytes of its name; GitHub's own limit, in characters */
 #define PLAN_MAX_GROUP 400            /* bytes of a concurrency group; GitHub's own limit, in characters */
+#define PLAN_MAX_MATRIX_WORK 4000000  /* comparisons and members of the matrices of one planning */
 #define PLAN_MAX_VALUES ((size_t)64 << 20) /* bytes of new values that planning makes */
 
 struct plan_concurrency {

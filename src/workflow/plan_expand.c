@@ -117,17 +117,22 @@ static int eval_labels(struct expander *x, struct plan_instance *i)
         return r;
 }
 
-/* The scalars of a combination, for a name. */
+static int append_scalar(const struct value *v, struct buf *b)
+{
+        int r = b->len ? buf_append_str(b, ", ", NULL) : 0;
+        if (r == 0)
+                r = value_to_text(v, b, NULL);
+        b->len = MIN(b->len, PLAN_MAX_NAME); /* the name will be cut in front of that */
+        return r;
+}
+
+/* The scalars of a combination, for a name: no more than it can hold. */
 static int append_scalars(const struct value *v, struct buf *b)
 {
-        bool list = value_kind(v) == VALUE_ARRAY || value_kind(v) == VALUE_OBJECT;
         int r = 0;
-        if (!list) {
-                if (b->len)
-                        r = buf_append_str(b, ", ", NULL);
-                return r < 0 ? r : value_to_text(v, b, NULL);
-        }
-        for (size_t i = 0; r == 0 && i < value_count(v); i++)
+        if (value_kind(v) != VALUE_ARRAY && value_kind(v) != VALUE_OBJECT)
+                return append_scalar(v, b);
+        for (size_t i = 0; r == 0 && i < value_count(v) && b->len < PLAN_MAX_NAME; i++)
                 r = append_scalars(value_at(v, i), b);
         return r;
 }
@@ -142,15 +147,17 @@ static int matrix_suffix(struct expander *x, const struct matrix *m, size_t inde
         return 0;
 }
 
-/* A name is never longer than PLAN_MAX_NAME; it is cut between characters. */
-static void cut_name(char *name)
+/* A name is never longer than PLAN_MAX_NAME; it is cut between characters. Takes over the name; NULL: no memory. */
+static char *cut_name(char *name)
 {
         size_t cut = PLAN_MAX_NAME - 3;
-        if (strlen(name) <= PLAN_MAX_NAME)
-                return;
+        if (!name || strlen(name) <= PLAN_MAX_NAME)
+                return name;
         while (cut && ((unsigned char)name[cut] & 0xc0) == 0x80)
                 cut--;
-        memcpy(name + cut, "...", 4);
+        char *shorter = str_printf("%.*s...", (int)cut, name);
+        free(name);
+        return shorter;
 }
 
 /* "CALLER / NAME"; takes over the name. */
@@ -160,10 +167,8 @@ static int set_name(struct expander *x, struct plan_instance *i, char *name)
         i->name = name && caller ? str_printf("%s / %s", caller->name, name) : name;
         if (i->name != name)
                 free(name);
-        if (!i->name)
-                return no_memory(x);
-        cut_name(i->name);
-        return 0;
+        i->name = cut_name(i->name);
+        return i->name ? 0 : no_memory(x);
 }
 
 /* A name without an expression gets the combination added, so that no two instances have one name. */
@@ -341,7 +346,8 @@ static int expand_strategy(struct expander *x, struct matrix *m)
         x->out->max_parallel = (size_t)parallel;
         if (r < 0 || !x->matrix)
                 return r;
-        return matrix_expand(x->matrix, s->matrix ? s->matrix->pos : s->expression.pos, m, x->f);
+        return matrix_expand(x->matrix, s->matrix ? s->matrix->pos : s->expression.pos,
+                             &x->plan->scope->shared->matrix_work, m, x->f);
 }
 
 int plan_expand_at(const struct plan *p, const struct plan_job *j, struct value *contexts, struct plan_expansion *ret,

@@ -11,6 +11,7 @@
 #include "workflow/plan_priv.h"
 
 #define MAX_PRODUCT 65536 /* combinations before `exclude` */
+#define MEMBER_STEPS 16u  /* that a member which an include adds counts as */
 
 struct builder {
         const struct expr_env *env;
@@ -18,7 +19,8 @@ struct builder {
         struct value *vectors; /* object: key to array */
         struct value *include, *exclude;
         struct matrix *out;
-        size_t cap;
+        size_t *work; /* what may still be done, of the whole plan */
+        bool tired;   /* nothing is left of it */
         struct yaml_pos pos;
 };
 
@@ -56,6 +58,35 @@ int plan_fail_err(struct plan_fault *f, struct yaml_pos pos, const char *what, c
 static int no_memory(struct builder *b)
 {
         return plan_no_memory(b->f);
+}
+
+/* false: there is no more left to be done. */
+static bool spend(struct builder *b, size_t work)
+{
+        b->tired |= work > *b->work;
+        *b->work -= b->tired ? 0 : work;
+        return !b->tired;
+}
+
+static int tired(struct builder *b)
+{
+        return plan_fail(b->f, b->pos, "the matrix takes more than %d steps to expand (PLAN_MAX_MATRIX_WORK)",
+                         PLAN_MAX_MATRIX_WORK);
+}
+
+#define TEXT_PER_STEP 16u /* bytes */
+
+static size_t work_of_key(const char *key)
+{
+        return 1 + strlen(key) / TEXT_PER_STEP;
+}
+
+static size_t work_of(const struct value *v)
+{
+        size_t len = 0;
+        if (value_kind(v) == VALUE_STRING)
+                value_text(v, &len);
+        return 1 + len / TEXT_PER_STEP;
 }
 
 static int to_value(struct builder *b, const struct yaml_node *n, struct value **ret);
@@ -149,31 +180,38 @@ static int add(struct builder *b, struct value *combination, bool extra)
         return 0;
 }
 
-/* Scalars as `==` compares them, lists and mappings by content. */
-static bool same(const struct value *a, const struct value *b)
+static const struct value *member(struct builder *b, const struct value *object, const char *key)
 {
-        bool list = value_kind(a) == VALUE_ARRAY || value_kind(a) == VALUE_OBJECT;
-        if (!list)
-                return value_equal(a, b);
-        if (value_kind(a) != value_kind(b) || value_count(a) != value_count(b))
+        return spend(b, work_of_key(key)) ? value_get(object, key) : NULL;
+}
+
+/* Scalars as `==` compares them, lists and mappings by content. */
+static bool same(struct builder *b, const struct value *x, const struct value *y)
+{
+        bool list = value_kind(x) == VALUE_ARRAY || value_kind(x) == VALUE_OBJECT;
+        if (!spend(b, work_of(x) + work_of(y)))
                 return false;
-        for (size_t i = 0; i < value_count(a); i++) {
+        if (!list)
+                return value_equal(x, y);
+        if (value_kind(x) != value_kind(y) || value_count(x) != value_count(y))
+                return false;
+        for (size_t i = 0; i < value_count(x); i++) {
                 const struct value *other =
-                        value_kind(a) == VALUE_ARRAY ? value_at(b, i) : value_get(b, value_key_at(a, i));
-                if (!other || !same(value_at(a, i), other))
+                        value_kind(x) == VALUE_ARRAY ? value_at(y, i) : member(b, y, value_key_at(x, i));
+                if (!other || !same(b, value_at(x, i), other))
                         return false;
         }
         return true;
 }
 
-static bool is_excluded(const struct builder *b, const struct value *combination)
+static bool is_excluded(struct builder *b, const struct value *combination)
 {
-        for (size_t i = 0; i < value_count(b->exclude); i++) {
+        for (size_t i = 0; i < value_count(b->exclude) && spend(b, 1); i++) {
                 const struct value *entry = value_at(b->exclude, i);
                 bool all = value_count(entry) > 0;
                 for (size_t k = 0; all && k < value_count(entry); k++) {
-                        const struct value *own = value_get(combination, value_key_at(entry, k));
-                        all = own && same(own, value_at(entry, k));
+                        const struct value *own = member(b, combination, value_key_at(entry, k));
+                        all = own && same(b, own, value_at(entry, k));
                 }
                 if (all)
                         return true;
@@ -193,9 +231,13 @@ static int make_combination(struct builder *b, size_t number, struct value **ret
                 digits[i] = number % base;
                 number /= base;
         }
-        for (size_t i = 0; i < n; i++)
-                if (value_set(c, value_key_at(b->vectors, i), value_at(value_at(b->vectors, i), digits[i]), NULL) < 0)
+        for (size_t i = 0; i < n; i++) {
+                const char *key = value_key_at(b->vectors, i);
+                if (!spend(b, work_of_key(key)))
+                        return tired(b);
+                if (value_set(c, key, value_at(value_at(b->vectors, i), digits[i]), NULL) < 0)
                         return no_memory(b);
+        }
         *ret = TAKE_PTR(c);
         return 0;
 }
@@ -212,7 +254,10 @@ static int cross_product(struct builder *b)
         for (size_t i = 0; i < product; i++) {
                 AUTO(value_unrefp) struct value *c = NULL;
                 int r = make_combination(b, i, &c);
-                if (r == 0 && !is_excluded(b, c))
+                bool excluded = r == 0 && is_excluded(b, c);
+                if (r == 0 && b->tired)
+                        r = tired(b);
+                if (r == 0 && !excluded)
                         r = add(b, c, false);
                 if (r < 0)
                         return r;
@@ -221,20 +266,23 @@ static int cross_product(struct builder *b)
 }
 
 /* An include fits a combination when it overwrites none of the vectors' values. */
-static bool include_fits(const struct builder *b, const struct value *entry, const struct value *combination)
+static bool include_fits(struct builder *b, const struct value *entry, const struct value *combination)
 {
         for (size_t i = 0; i < value_count(entry); i++) {
                 const char *key = value_key_at(entry, i);
-                if (value_get(b->vectors, key) && !same(value_get(combination, key), value_at(entry, i)))
+                if (member(b, b->vectors, key) && !same(b, value_get(combination, key), value_at(entry, i)))
                         return false;
         }
         return true;
 }
 
+/* A member more of a combination is memory, too: it counts for more than a comparison. */
 static int merge(struct builder *b, struct value *combination, const struct value *entry)
 {
         for (size_t i = 0; i < value_count(entry); i++) {
                 const char *key = value_key_at(entry, i);
+                if (!spend(b, MEMBER_STEPS * work_of_key(key)))
+                        return tired(b);
                 if (!value_get(b->vectors, key) && value_set(combination, key, value_at(entry, i), NULL) < 0)
                         return no_memory(b);
         }
@@ -245,8 +293,11 @@ static int apply_include(struct builder *b, struct value *entry)
 {
         bool fitted = false;
         for (size_t i = 0; i < b->out->n; i++) {
-                if (b->out->extra[i] || !include_fits(b, entry, b->out->v[i]))
+                if (b->out->extra[i] || !include_fits(b, entry, b->out->v[i])) {
+                        if (b->tired)
+                                return tired(b);
                         continue;
+                }
                 int r = merge(b, b->out->v[i], entry);
                 if (r < 0)
                         return r;
@@ -275,9 +326,10 @@ int matrix_value(const struct yaml_node *node, const struct expr_env *env, struc
         return to_value(&b, node, ret);
 }
 
-int matrix_expand(const struct value *matrix, struct yaml_pos pos, struct matrix *ret, struct plan_fault *f)
+int matrix_expand(const struct value *matrix, struct yaml_pos pos, size_t *work, struct matrix *ret,
+                  struct plan_fault *f)
 {
-        struct builder b = {.f = f, .out = ret, .pos = pos};
+        struct builder b = {.f = f, .out = ret, .work = work, .pos = pos};
         *ret = (struct matrix){.v = calloc(PLAN_MAX_MATRIX, sizeof(*ret->v)),
                                .extra = calloc(PLAN_MAX_MATRIX, sizeof(bool))};
         int r = ret->v && ret->extra ? build(&b, matrix) : no_memory(&b);

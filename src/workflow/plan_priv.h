@@ -20,6 +20,7 @@ struct plan_shared {
         bool full;               /* there were more */
         size_t keys;             /* that were cut */
         size_t values;           /* bytes of new values that may still be made */
+        size_t matrix_work;      /* steps that expanding matrices may still take */
 };
 
 struct plan_scope {
@@ -52,8 +53,9 @@ struct matrix {
         size_t base;
 };
 
-/* node: a mapping, or a string that is one expression giving an object. */
-int matrix_expand(const struct value *matrix, struct yaml_pos pos, struct matrix *ret, struct plan_fault *f);
+/* *work: steps that it may take, those that it took are subtracted. */
+int matrix_expand(const struct value *matrix, struct yaml_pos pos, size_t *work, struct matrix *ret,
+                  struct plan_fault *f);
 /* The matrix of the file with its expressions evaluated: a new reference. */
 int matrix_value(const struct yaml_node *node, const struct expr_env *env, struct value **ret, struct plan_fault *f);
 void matrix_done(struct matrix *m);

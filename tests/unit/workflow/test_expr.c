@@ -150,6 +150,8 @@ static void members_items_and_filters_are_selected(void **state)
         static const char *const cases[][2] = {
                 {"GitHub.ACTOR", "String \"Ada\""},
                 {"github['actor']", "String \"Ada\""},
+                {"github[fromJSON('\"actor\\u0000\"')]", "Null null"},
+                {"github[fromJSON('\"actor\\u0000s\"')]", "Null null"},
                 {"github.missing.deeper[3]", "Null null"},
                 {"matrix.list[1]", "String \"b\""},
                 {"matrix.list['1']", "String \"b\""},

@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include <jansson.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -225,6 +226,66 @@ static void a_matrix_is_bounded(void **state)
                 "the matrix must be a mapping");
         refused("on: push\njobs:\n  b:\n" STEPS "    strategy: {matrix: {a: '${{ github.ref }}'}}\n", 6, 24,
                 "'a' must be a list, found String");
+}
+
+/* What is compared, and what include adds, is bounded as a whole: what is excluded in the end has cost as much. */
+static void the_work_on_a_matrix_is_bounded(void **state)
+{
+        static const char limit[] = "more than 4000000 steps to expand (PLAN_MAX_MATRIX_WORK)";
+        struct buf excludes = BUF_INIT, includes = BUF_INIT;
+        (void)state;
+        for (int i = 0; i < 100; i++)
+                buf_printf(&excludes, NULL, "{b: z}, ");
+        for (int i = 0; i < 2000; i++)
+                buf_printf(&includes, NULL, "{k%d: 1}, ", i);
+        AUTO(auto_free) char *list = list_of(256), *tall = list_of(2000);
+        AUTO(auto_free)
+        char *many =
+                str_printf("on: push\njobs:\n  b:\n" STEPS "    strategy: {matrix: {c: [1], a: [%s], b: [%s], exclude: "
+                           "[%s {c: 1}]}}\n",
+                           list, list, buf_cstr(&excludes));
+        AUTO(auto_free)
+        char *large = str_printf(
+                "on: push\njobs:\n  b:\n" STEPS "    strategy: {matrix: {c: [1], a: [&l [%s]], b: [%s], exclude: "
+                "[{a: *l, b: z}, {a: *l, b: z}, {a: *l, b: z}, {a: *l, b: z}, {a: *l, b: z}, {c: 1}]}}\n",
+                tall, list);
+        AUTO(auto_free)
+        char *wide = str_printf("on: push\njobs:\n  b:\n" STEPS "    strategy: {matrix: {a: [%s], include: [%s]}}\n",
+                                list, buf_cstr(&includes));
+        AUTO(auto_free)
+        char *two = str_printf("on: push\njobs:\n  a:\n" STEPS
+                               "    strategy: {matrix: &m {c: [1], a: [%s], b: [%s], exclude: "
+                               "[{c: 1}]}}\n  b:\n" STEPS "    strategy: {matrix: *m}\n  c:\n" STEPS
+                               "    strategy: {matrix: *m}\n  d:\n" STEPS "    strategy: {matrix: *m}\n  e:\n" STEPS
+                               "    strategy: {matrix: *m}\n  f:\n" STEPS "    strategy: {matrix: *m}\n  g:\n" STEPS
+                               "    strategy: {matrix: *m}\n  h:\n" STEPS "    strategy: {matrix: *m}\n  i:\n" STEPS
+                               "    strategy: {matrix: *m}\n  j:\n" STEPS "    strategy: {matrix: *m}\n  k:\n" STEPS
+                               "    strategy: {matrix: *m}\n",
+                               list, list);
+        refused(many, 6, 24, limit);
+        refused(large, 6, 24, limit);
+        refused(wide, 6, 24, limit);
+        refused(two, 6, 24, limit); /* of all jobs together */
+        buf_done(&excludes);
+        buf_done(&includes);
+}
+
+static void a_name_takes_no_more_of_a_matrix_than_it_holds(void **state)
+{
+        struct world w;
+        (void)state;
+        AUTO(auto_free) char *list = list_of(5000);
+        AUTO(auto_free)
+        char *text =
+                str_printf("on: push\njobs:\n  b:\n" STEPS "    strategy: {matrix: {a: [1, 2], b: [[%s]]}}\n", list);
+        planned(&w, text, NULL);
+        for (size_t i = 0; i < 2; i++) {
+                char *name = w.plan->jobs[0].expansion.v[i]->name;
+                assert_int_equal(strlen(name), PLAN_MAX_NAME);
+                assert_string_equal(name + PLAN_MAX_NAME - 3, "...");
+                assert_true(malloc_usable_size(name) < (size_t)2 * PLAN_MAX_NAME);
+        }
+        world_done(&w);
 }
 
 static void names_labels_and_limits_are_evaluated_per_instance(void **state)
@@ -783,6 +844,8 @@ int main(void)
                 cmocka_unit_test(exclude_removes_what_matches_in_part),
                 cmocka_unit_test(include_adds_to_combinations_or_makes_new_ones),
                 cmocka_unit_test(a_matrix_is_bounded),
+                cmocka_unit_test(the_work_on_a_matrix_is_bounded),
+                cmocka_unit_test(a_name_takes_no_more_of_a_matrix_than_it_holds),
                 cmocka_unit_test(names_labels_and_limits_are_evaluated_per_instance),
                 cmocka_unit_test(values_of_a_wrong_kind_are_refused_with_their_place),
                 cmocka_unit_test(labels_and_concurrency_groups_are_bounded),
