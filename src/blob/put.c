@@ -85,20 +85,20 @@ static int start_reader(struct store_put *p, struct err *e)
 
 /* ---- is there room? ---- */
 
-static int check_space(struct store_put *p, struct err *e)
+int store_check_space(struct store *s, struct err *e)
 {
         struct statvfs st;
         uint64_t bytes = UINT64_MAX;
-        if (fstatvfs(p->fd, &st) < 0)
+        if (fstatvfs(s->incoming, &st) < 0)
                 return err_errno(e, ERR_RESOURCES, errno, "ask for the free space of the store");
         if (!num_mul((uint64_t)st.f_bavail, (uint64_t)st.f_frsize, &bytes))
                 bytes = UINT64_MAX;
-        if (bytes >= p->store->limits.min_free)
+        if (bytes >= s->limits.min_free)
                 return 0;
         return err_set(e, ERR_RESOURCES,
                        "the host has %" PRIu64 " MiB left for artifacts and caches, which keep %" PRIu64
                        " MiB free; 'devdep-cli cache prune --max-size SIZE' and 'devdep-cli rm RUN' make room",
-                       bytes >> 20, p->store->limits.min_free >> 20);
+                       bytes >> 20, s->limits.min_free >> 20);
 }
 
 static const char *thing(const struct store *s)
@@ -182,6 +182,22 @@ static int make_room(struct store_put *p, struct store_list *all, struct err *e)
 
 /* ---- beginning ---- */
 
+int store_scratch(struct store *s, int *ret_fd, struct err *e)
+{
+        AUTO(auto_close) int fd = -1;
+        char name[FOLDER_MAX_TEMPORARY] = "";
+        int r = store_lock(s, e);
+        if (r < 0)
+                return r;
+        r = folder_make_temporary(s->incoming, "scratch", name, &fd, e);
+        if (r == 0)
+                r = folder_remove(s->incoming, name, e);
+        store_unlock(s);
+        if (r == 0)
+                *ret_fd = TAKE_FD(fd);
+        return r;
+}
+
 static int is_free(struct store_put *p, struct err *e)
 {
         AUTO(store_list_done) struct store_list now = {0};
@@ -216,7 +232,7 @@ int store_put_new(struct store *s, const struct store_what *w, struct store_put 
         r = begin_locked(p, e);
         store_unlock(s);
         if (r == 0)
-                r = check_space(p, e);
+                r = store_check_space(p->store, e);
         if (r == 0)
                 r = hash_new(&p->hash, e);
         if (r == 0)
@@ -236,7 +252,7 @@ int store_put_write(struct store_put *p, const void *data, size_t len, struct er
         int r = 0;
         if (p->unchecked >= STORE_CHECK_BYTES) {
                 p->unchecked = 0;
-                r = check_space(p, e);
+                r = store_check_space(p->store, e);
         }
         if (r == 0)
                 r = tar_reader_feed(p->tar, data, len, e);

@@ -146,12 +146,21 @@ static int send_archive(struct serving *s, struct store *store, const struct sto
         return r < 0 ? r : send_ok(s, NULL, e);
 }
 
+/* Ids can be guessed: a cache of another branch is none, as for find-cache. */
+static bool may_read(const struct serving *s, const struct store *store, const struct store_entry *x)
+{
+        for (size_t i = 0; store == s->config->caches && i < s->config->n_scopes; i++)
+                if (str_eq(x->scope, s->config->scopes[i]))
+                        return true;
+        return store != s->config->caches;
+}
+
 static int do_get(struct serving *s, struct store *store, const struct store_request *q, struct err *e)
 {
         AUTO(auto_close) int fd = -1;
         struct store_entry x;
         int r = store_read(store, q->id, &x, &fd, e);
-        if (r == STORE_E_MISSING)
+        if (r == STORE_E_MISSING || (r == 0 && !may_read(s, store, &x)))
                 return err_set(e, ERR_USAGE, "there is no %s %" PRIu64 " any more",
                                store == s->config->caches ? "cache" : "artifact", q->id);
         return r < 0 ? r : send_archive(s, store, &x, fd, e);

@@ -21,12 +21,21 @@
 #define MAX_OPEN_FILES 64
 #define EXIT_GRACE_MS 5000 /* after the socket was closed: a commit is finished */
 
+static const char *name_of(bool service)
+{
+        return service ? "devdep-service" : "devdep-store";
+}
+
 static int build_argv(const struct store_start *s, struct strv *argv, struct err *e)
 {
-        const char *const fixed[] = {"devdep-store", "--artifacts", JAIL_ARTIFACTS, "--run", s->run, "--job", s->job};
+        const char *const fixed[] = {name_of(s->service), "--run", s->run, "--job", s->job};
         int r = 0;
         for (size_t i = 0; r == 0 && i < ARRAY_SIZE(fixed); i++)
                 r = strv_add(argv, fixed[i], e);
+        if (r == 0 && s->artifacts)
+                r = strv_add(argv, "--artifacts", e);
+        if (r == 0 && s->artifacts)
+                r = strv_add(argv, JAIL_ARTIFACTS, e);
         if (r == 0 && s->caches)
                 r = strv_add(argv, "--caches", e);
         if (r == 0 && s->caches)
@@ -44,7 +53,8 @@ static unsigned build_binds(const struct store_start *s, struct sandbox_bind *b)
         unsigned n = 0;
         for (unsigned i = 0; i < sandbox_n_binds_libraries; i++)
                 b[n++] = sandbox_binds_libraries[i];
-        b[n++] = (struct sandbox_bind){.from = s->artifacts, .to = JAIL_ARTIFACTS, .writable = true};
+        if (s->artifacts)
+                b[n++] = (struct sandbox_bind){.from = s->artifacts, .to = JAIL_ARTIFACTS, .writable = true};
         if (s->caches)
                 b[n++] = (struct sandbox_bind){.from = s->caches, .to = JAIL_CACHES, .writable = true};
         return n;
@@ -64,14 +74,14 @@ static int start_jailed(const struct store_start *s, const char *program, int so
         int r = build_argv(s, &argv, e);
         if (r < 0)
                 return r;
-        jail.name = "store";
+        jail.name = s->service ? "service" : "store";
         jail.uid = s->uid;
         jail.gid = s->gid;
         jail.binds = binds;
         jail.n_binds = build_binds(s, binds);
         jail.limits = limits;
         jail.n_limits = ARRAY_SIZE(limits);
-        jail.filter = SANDBOX_FILTER_STORE_START;
+        jail.filter = s->service ? SANDBOX_FILTER_SERVICE_START : SANDBOX_FILTER_STORE_START;
         const struct spawn_fd fds[] = {{socket, 3}, {s->log_fd, 2}};
         const struct sandbox_exec exec = {.path = program,
                                           .argv = argv.v,
@@ -92,7 +102,7 @@ int store_start(const struct store_start *s, struct store_process *ret, struct e
         int pair[2], r = 0;
         *ret = (struct store_process)STORE_PROCESS_INIT;
         if (!s->program)
-                r = program_path("devdep-store", &program, e);
+                r = program_path(name_of(s->service), &program, e);
         else if (!program)
                 r = err_nomem(e);
         if (r == 0)
@@ -101,9 +111,10 @@ int store_start(const struct store_start *s, struct store_process *ret, struct e
                 return r;
         p.socket_fd = pair[0];
         theirs = pair[1];
+        p.service = s->service;
         r = start_jailed(s, program, theirs, &p, e);
         if (r < 0)
-                return err_wrap(e, r, "start devdep-store");
+                return err_wrap(e, r, "start %s", name_of(s->service));
         *ret = p;
         p = (struct store_process)STORE_PROCESS_INIT;
         return 0;
@@ -122,6 +133,6 @@ bool store_process_explain(const struct store_process *p, char *ret, size_t size
 {
         if (p->status <= 128 || p->status == 128 + 9)
                 return false;
-        sandbox_explain_exit("devdep-store", p->status, ret, size);
+        sandbox_explain_exit(name_of(p->service), p->status, ret, size);
         return true;
 }

@@ -1,4 +1,5 @@
-/* Starting devdep-store: for devdep-cli (later devdep-runner), which is trusted more than the process it starts.
+/* Starting devdep-store, and devdep-service, which has the caches alone: for devdep-cli (later devdep-runner), which is
+ * trusted more than the process it starts.
  *
  * The starter makes the two folders, and starts devdep-store in a jail that shows these, writable and without leave to
  * execute, and the system's libraries. What the job may reach is decided here: the folders and the scopes. */
@@ -15,7 +16,8 @@ struct err;
 #define STORE_MAX_PROCESSES 1u /* of the jail */
 
 struct store_start {
-        const char *artifacts;     /* folder of the run's artifacts (store_place_artifacts()) */
+        bool service;              /* devdep-service, not devdep-store */
+        const char *artifacts;     /* folder of the run's artifacts (store_place_artifacts()); NULL: none, a service */
         const char *caches;        /* folder of the repository's caches; NULL: no caches */
         const char *const *scopes; /* of caches: the first is the one that is written */
         size_t n_scopes;
@@ -33,6 +35,7 @@ struct store_start {
         }
 
 struct store_process {
+        bool service;
         int socket_fd; /* the client's end, close-on-exec: for devdep-job's descriptor 14, or store_client_new() */
         int pidfd;     /* exits with 0 after the last copy of socket_fd was closed */
         pid_t pid;

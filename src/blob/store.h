@@ -50,6 +50,10 @@ int store_remove(struct store *s, uint64_t id, struct err *e);
 int store_remove_unused(struct store *s, uint64_t id, uint64_t used_ms, struct err *e);
 /* An archive is not what its name says: every entry that names it goes. */
 int store_remove_archive(struct store *s, const char *digest, struct err *e);
+/* A file without a name beside the archives, for bytes that may become one. Of a writer. */
+int store_scratch(struct store *s, int *ret_fd, struct err *e);
+/* ERR_RESOURCES: the host has less left than stays free. Asked for every STORE_CHECK_BYTES that are written. */
+int store_check_space(struct store *s, struct err *e);
 /* Remove what a crash left and what is past its end. store_open() does it for a writer. */
 int store_clean(struct store *s, struct err *e);
 

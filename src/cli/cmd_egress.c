@@ -16,6 +16,7 @@
 #include "cli/runs.h"
 #include "cli/state.h"
 #include "codec/json.h"
+#include "net/name.h"
 #include "net/policy.h"
 
 #define MAX_REPORT ((size_t)256 << 20) /* bytes of a report that is read */
@@ -88,10 +89,14 @@ static int take(struct suggestion *s, const json_t *record, struct err *e)
         const char *verdict = json_string_value(json_object_get(record, "verdict"));
         const char *entry = json_string_value(json_object_get(record, "entry"));
         const char *kind = json_string_value(json_object_get(record, "kind"));
+        const char *name = json_string_value(json_object_get(record, "name"));
         bool denied = str_eq(verdict, "denied");
         char text[POLICY_TEXT];
         struct suggested *x = NULL;
 
+        /* The host's own services need no entry. */
+        if (name && name_is_internal(name))
+                return 0;
         if (denied ? !entry || !str_copy(text, sizeof(text), entry)
                    : !str_eq(kind, "connect") || !entry_of(record, text))
                 return 0;

@@ -72,6 +72,7 @@ enum {
         JOB_FD_BROKER,
         JOB_FD_SECRETS,
         JOB_FD_VALUES,
+        JOB_FD_SERVICE,
 };
 
 struct process {
@@ -82,7 +83,7 @@ struct process {
         struct slot_info info;
         struct vm_handle vm;
         struct source_process source;
-        struct store_process store;
+        struct store_process store, service;
         struct broker_process broker;
         struct secrets_process secrets;
         struct job_order order;           /* empty: no secrets */
@@ -124,6 +125,7 @@ static void close_handed_over(struct process *p)
         p->vm.lifeline_fd = fd_close(p->vm.lifeline_fd);
         p->source.socket_fd = fd_close(p->source.socket_fd);
         p->store.socket_fd = fd_close(p->store.socket_fd);
+        p->service.socket_fd = fd_close(p->service.socket_fd);
         p->broker.socket_fd = fd_close(p->broker.socket_fd);
         secrets_process_close(&p->secrets);
 }
@@ -155,6 +157,15 @@ static void explain_vm_end(struct process *p, int status)
                 sandbox_explain_exit("the VMM", status, p->vm_end, sizeof(p->vm_end));
 }
 
+static void end_store(const struct process *p, struct store_process *store)
+{
+        char why[256];
+
+        store_process_done(store);
+        if (store_process_explain(store, why, sizeof(why)))
+                log_warning("slot %u: %s", p->slot ? p->slot->number : 0, why);
+}
+
 /* The VM, the source and the slot, in the order in which they depend on each other. */
 static void release_host(struct process *p)
 {
@@ -178,9 +189,8 @@ static void release_host(struct process *p)
         broker_process_done(&p->broker);
         if (broker_process_explain(&p->broker, why, sizeof(why)))
                 log_warning("slot %u: %s", p->slot ? p->slot->number : 0, why);
-        store_process_done(&p->store);
-        if (store_process_explain(&p->store, why, sizeof(why)))
-                log_warning("slot %u: %s", p->slot ? p->slot->number : 0, why);
+        end_store(p, &p->store);
+        end_store(p, &p->service);
         show_log(p);
         p->log_fd = fd_close(p->log_fd);
         if (p->socket_path)
@@ -536,26 +546,35 @@ static int start_broker(struct process *p, const struct process_config *c, struc
         return r == 0 ? slot_note(p->slot, "broker", p->broker.pid, e) : r;
 }
 
-static int start_store(struct process *p, const struct process_config *c, struct err *e)
+static int start_shelves(struct process *p, const struct store_start *start, const char *role,
+                         struct store_process *ret, struct err *e)
 {
         AUTO(cgroup_freep) struct cgroup *group = NULL;
         const struct cgroup_limits bounds = {.memory = STORE_GROUP_MEMORY, .processes = STORE_MAX_PROCESSES};
         struct sandbox_held held;
         int entries[CGROUP_MAX_PLACES];
-
-        if (!c->store)
-                return 0;
-        struct store_start s = *c->store;
-        int r = slot_group(p->slot, "store", &bounds, &group, &held, e);
+        struct store_start s = *start;
+        int r = slot_group(p->slot, role, &bounds, &group, &held, e);
         s.log_fd = p->log_fd;
         s.enter = entries;
         s.n_enter = group ? cgroup_entries(group, entries) : 0;
         if (r == 0)
-                r = store_start(&s, &p->store, e);
-        p->store.report.held[SANDBOX_CGROUP] = held;
-        if (r == 0)
-                r = slot_note(p->slot, "store", p->store.pid, e);
-        return r;
+                r = store_start(&s, ret, e);
+        ret->report.held[SANDBOX_CGROUP] = held;
+        return r < 0 ? r : slot_note(p->slot, role, ret->pid, e);
+}
+
+/* devdep-store, and where there are caches devdep-service, which has nothing else. */
+static int start_store(struct process *p, const struct process_config *c, struct err *e)
+{
+        int r = c->store ? start_shelves(p, c->store, "store", &p->store, e) : 0;
+
+        if (r < 0 || !c->store || !c->store->caches)
+                return r;
+        struct store_start service = *c->store;
+        service.service = true;
+        service.artifacts = NULL;
+        return start_shelves(p, &service, "service", &p->service, e);
 }
 
 /* It is not tied to our life: what was lent is given back after a kill of ours, too. It keeps the slot meanwhile. */
@@ -635,6 +654,7 @@ static int write_spec(struct process *p, const struct process_config *c, struct 
                                                 .source = c->place ? &p->source.report : NULL,
                                                 .broker = p->broker.pid ? &p->broker.report : NULL,
                                                 .store = c->store ? &p->store.report : NULL,
+                                                .service = p->service.pid > 0 ? &p->service.report : NULL,
                                                 .secrets = p->secrets_child ? &p->secrets.report : NULL,
                                                 .job = &job};
         const struct cgroup_limits bounds = {.memory = JOB_GROUP_MEMORY, .processes = JOB_GROUP_PROCESSES};
@@ -687,6 +707,7 @@ static int spawn_job(struct process *p, struct err *e)
                 {p->broker.socket_fd, JOB_FD_BROKER},
                 {p->secrets.socket_fd, JOB_FD_SECRETS},
                 {p->secrets.values_fd, JOB_FD_VALUES},
+                {p->service.socket_fd, JOB_FD_SERVICE},
         };
         for (size_t i = 0; i < ARRAY_SIZE(all); i++)
                 if (all[i].from >= 0)
@@ -775,7 +796,7 @@ int process_start(const struct process_config *c, struct process **ret, struct e
         p->user = c->user;
         p->vm = (struct vm_handle)VM_HANDLE_INIT;
         p->source = (struct source_process)SOURCE_PROCESS_INIT;
-        p->store = (struct store_process)STORE_PROCESS_INIT;
+        p->store = p->service = (struct store_process)STORE_PROCESS_INIT;
         p->broker = (struct broker_process)BROKER_PROCESS_INIT;
         p->secrets = (struct secrets_process)SECRETS_PROCESS_INIT;
         p->order = (struct job_order)JOB_ORDER_INIT;

@@ -51,7 +51,7 @@ struct process_callbacks {
 
 /* What holds for each process of a job; NULL: there is none. */
 struct process_reports {
-        const struct sandbox_report *vmm, *source, *broker, *store, *secrets, *job;
+        const struct sandbox_report *vmm, *source, *broker, *store, *service, *secrets, *job;
 };
 
 /* All borrowed for the call, except what is said otherwise. */

@@ -141,6 +141,7 @@ static int make_spec(const struct process_reports *reports, void *user, struct j
             add_protections(protections, "source", reports->source) < 0 ||
             add_protections(protections, "broker", reports->broker) < 0 ||
             add_protections(protections, "store", reports->store) < 0 ||
+            add_protections(protections, "service", reports->service) < 0 ||
             add_protections(protections, "secrets", reports->secrets) < 0 ||
             add_protections(protections, "job", reports->job) < 0)
                 return err_nomem(e);

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/num.h"
+#include "base/secret.h"
 #include "guest/cgroup.h"
 #include "guest/child.h"
 #include "guest/jobroot.h"
@@ -28,8 +29,11 @@
 #define LOCKED_MEMORY ((rlim_t)8 << 20)
 #define STACK ((rlim_t)8 << 20)
 
+/* A variable may hold a secret. */
 void exec_request_done(struct exec_request *q)
 {
+        for (size_t i = 0; i < q->env.n; i++)
+                secret_wipe(q->env.v[i], strlen(q->env.v[i]));
         strv_done(&q->argv);
         strv_done(&q->env);
 }

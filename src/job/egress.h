@@ -7,6 +7,10 @@
  * that was denied waits up to EGRESS_PROCESS_MS for the guest's word about whose connection it was (egress_event.c);
  * then it is a violation: an annotation, a line of the summary, and by `on_violation: fail` the job's end with 401.
  *
+ * A name below devdep.internal is the host's own, in every profile: its connections go to devdep-service in the same
+ * way, and are recorded as allowed, or as unreachable where there is no such service. No entry of a policy concerns
+ * them.
+ *
  * Names that were looked up and the names of processes are the guest's: they are made printable, and masked by the
  * journal. Memory: connections times two windows, EGRESS_MAX_* of everything else. */
 #pragma once
@@ -22,8 +26,11 @@ struct job;
 #define EGRESS_MAX_ANNOTATIONS 20u  /* of violations, and lines of the summary */
 #define EGRESS_PROCESS_MS 1000u     /* for the guest to say whose a denied connection was */
 
-/* broker_fd: connected to devdep-broker, or -1: there is none. Taken over. */
-int egress_new(struct job *j, int broker_fd, struct egress **ret, struct err *e);
+/* Connected to devdep-broker and to devdep-service, or -1: there is none. Taken over. */
+int egress_new(struct job *j, int broker_fd, int service_fd, struct egress **ret, struct err *e);
+/* What clients of the service look for in their environment, for an action's process; nothing where there is none. */
+struct map;
+int egress_variables(const struct egress *g, struct map *ret, struct err *e);
 struct egress *egress_free(struct egress *g); /* always NULL */
 /* Tell the guest which addresses are listed. `done` is called with the guest's refusal or NULL; EGRESS_E_NONE: there is
  * nothing to tell, and it is not called. */

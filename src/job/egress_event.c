@@ -5,6 +5,7 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "job/egress_priv.h"
+#include "net/name.h"
 #include "wire/door.h"
 #include "wire/guest.h"
 
@@ -60,7 +61,7 @@ static int on_lookup(struct egress *g, struct door_stream *s, const struct field
         if (ret < 0)
                 return ret;
         bool reached = name_normalise(r.name, strlen(r.name), name, NULL) == 0 &&
-                       (g->policy->profile == POLICY_AUDIT ||
+                       (name_is_internal(name) || g->policy->profile == POLICY_AUDIT ||
                         (g->policy->profile == POLICY_BROKERED && policy_knows_name(g->policy, name)));
         str_copy(r.verdict, sizeof(r.verdict), reached ? "listed" : "unlisted");
         ret = egress_record_add(g, &r, e);

@@ -44,6 +44,7 @@ struct egress_connection {
         struct door_stream *guest, *broker; /* NULL: over */
         struct buf to_guest, to_broker;     /* what the other side does not take yet: at most a window */
         bool guest_eof, broker_eof;
+        bool internal; /* the host's own: `broker` is a stream of devdep-service */
         bool answered;
         uint64_t id;       /* ours, for the broker */
         uint64_t guest_id; /* the guest's own, for its words about the connection */
@@ -63,8 +64,8 @@ struct egress_row {
 struct egress {
         struct job *job;
         const struct policy *policy;
-        int broker_fd;
-        struct link *link;
+        int broker_fd, service_fd;
+        struct link *link, *service; /* to devdep-broker, devdep-service; NULL: there is none */
         struct door_stream *records;
         struct fields_reader *reader; /* of records */
         struct list connections;

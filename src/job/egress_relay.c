@@ -10,6 +10,7 @@
 #include "job/job_priv.h"
 #include "loop/loop.h"
 #include "net/link.h"
+#include "net/name.h"
 #include "wire/door.h"
 #include "wire/guest.h"
 
@@ -35,11 +36,24 @@ static bool waits_for_process(const struct egress_connection *c)
         return str_eq(c->record.verdict, "denied") && !c->is_attributed;
 }
 
+/* Without the broker's word: there is no broker, it was not asked, or it is the host's own service. */
+static void decide(struct egress_connection *c, const char *verdict, const char *reason)
+{
+        str_copy(c->record.verdict, sizeof(c->record.verdict), verdict);
+        str_copy(c->record.reason, sizeof(c->record.reason), reason);
+        c->record.ms = clock_mono_ms() - c->started_ms;
+        c->is_recorded = true;
+}
+
 int egress_connection_settle(struct egress_connection *c, struct err *e)
 {
         struct egress *g = c->egress;
 
-        if (c->guest || c->broker || !c->is_recorded)
+        if (c->guest || c->broker)
+                return 0;
+        if (c->internal && !c->is_recorded)
+                decide(c, c->answered ? "allowed" : "abandoned", "");
+        if (!c->is_recorded)
                 return 0;
         if (waits_for_process(c)) {
                 if (!loop_timer_is_armed(c->timer))
@@ -70,14 +84,6 @@ static int on_timer(struct loop_timer *t, void *user, struct err *e)
         c->is_attributed = true;
         settle(c);
         return 0;
-}
-
-/* Without the broker's word: there is no broker, or it was not asked. */
-static void decide(struct egress_connection *c, const char *verdict, const char *reason)
-{
-        str_copy(c->record.verdict, sizeof(c->record.verdict), verdict);
-        str_copy(c->record.reason, sizeof(c->record.reason), reason);
-        c->is_recorded = true;
 }
 
 static int refuse_guest(struct egress_connection *c, const char *code, const char *message, struct err *e)
@@ -232,6 +238,8 @@ static void on_broker_end(struct door_stream *s, enum door_end why, const struct
                 egress_text(refusal, "code", code, sizeof(code), NULL);
                 egress_text(refusal, "message", message, sizeof(message), NULL);
         }
+        if (c->internal && !c->answered)
+                decide(c, str_eq(code, "limited") ? code : "unreachable", message);
         if (c->guest && why != DOOR_CLOSED) {
                 if (c->answered)
                         door_reset(TAKE_PTR(c->guest), NULL);
@@ -293,10 +301,11 @@ static int ask_broker(struct egress_connection *c, struct err *e)
         int r = build_header(c, &header, e);
 
         if (r == 0)
-                r = door_open(link_door(c->egress->link), &header, &broker_handler, c, &c->broker, e);
+                r = door_open(link_door(c->internal ? c->egress->service : c->egress->link), &header, &broker_handler,
+                              c, &c->broker, e);
         buf_done(&header);
         if (r > 0) {
-                decide(c, "limited", "devdep-broker takes no more connections");
+                decide(c, "limited", "the host takes no more connections");
                 r = refuse_guest(c, "limited", c->record.reason, e);
         }
         egress_wake(c->egress);
@@ -311,8 +320,12 @@ static int begin(struct egress_connection *c, const struct egress_target *target
 
         if (r < 0)
                 return r;
-        if (!limit && g->link)
+        if (!limit && (c->internal ? g->service : g->link))
                 return ask_broker(c, e);
+        if (!limit && c->internal) {
+                decide(c, "unreachable", "this job has no services of the host");
+                return refuse_guest(c, "unreachable", c->record.reason, e);
+        }
         decide(c, limit ? "limited" : "denied", limit ? limit : "the profile is sealed");
         if (!limit)
                 policy_wanted(c->record.name[0] ? c->record.name : NULL, &target->address, target->port,
@@ -342,6 +355,7 @@ int egress_connect(struct egress *g, struct door_stream *s, const struct fields 
         if (!target.name[0])
                 address_text(&target.address, c->record.address);
         str_copy(c->record.protocol, sizeof(c->record.protocol), "tcp");
+        c->internal = name_is_internal(target.name);
         c->to_broker.max = c->to_guest.max = YAMUX_INITIAL_WINDOW;
         list_append(&g->connections, &c->list);
         g->n_connections++;

@@ -298,19 +298,22 @@ static size_t search_of(const struct hash_files *h, const char *path)
         return i;
 }
 
-static int choose_files(struct hash_files *h, struct err *e)
+/* *ret_tired: the patterns take too long. */
+static int choose_files(struct hash_files *h, bool *ret_tired, struct err *e)
 {
         const char *workspace = context_workspace(h->step->job->context);
         const char *p = (const char *)h->list.data, *end = p + h->list.len;
+        uint64_t steps = 0;
         size_t n = 0;
         for (const char *at = p; at < end; at += strlen(at) + 1)
                 n++;
         h->files = calloc(n + 1, sizeof(*h->files));
         if (!h->files)
                 return err_nomem(e);
-        for (; p < end; p += strlen(p) + 1)
-                if (is_below(p, workspace) && (fileglob_match(h->glob, p) & FILEGLOB_FILE))
+        for (; p < end && steps <= HASH_FILES_MAX_STEPS; p += strlen(p) + 1)
+                if (is_below(p, workspace) && (fileglob_match_counted(h->glob, p, &steps) & FILEGLOB_FILE))
                         h->files[h->n_files++] = (struct file){p, search_of(h, p)};
+        *ret_tired = steps > HASH_FILES_MAX_STEPS;
         qsort(h->files, h->n_files, sizeof(*h->files), compare_files);
         return hash_new(&h->hash, e);
 }
@@ -330,6 +333,7 @@ static int on_list(bool is_err, const uint8_t *data, size_t len, void *user, str
 static int on_listed(const struct exec_exit *x, const char *refusal, void *user, struct err *e)
 {
         struct hash_files *h = user;
+        bool tired = false;
         int r;
         if (h->too_long) {
                 h->exec = NULL;
@@ -339,7 +343,9 @@ static int on_listed(const struct exec_exit *x, const char *refusal, void *user,
                 return r;
         if (h->list.len && h->list.data[h->list.len - 1])
                 return fail(h, "find did not end its list", e);
-        r = choose_files(h, e);
+        r = choose_files(h, &tired, e);
+        if (r == 0 && tired)
+                return fail(h, "so many patterns for so many files take too long to compare", e);
         return r < 0 ? r : next_batch(h, e);
 }
 

@@ -15,9 +15,10 @@ struct hash_files;
 struct step;
 struct value;
 
-#define HASH_FILES_MAX_LIST                                                                                            \
-        ((size_t)16 << 20) /* bytes of the names of all files below the folders that are searched                      \
-                            */
+/* Bytes of the names of all files below the folders that are searched. */
+#define HASH_FILES_MAX_LIST ((size_t)16 << 20)
+/* Of matching them with the patterns; devdep-job hears nobody meanwhile. */
+#define HASH_FILES_MAX_STEPS 500000000u
 
 struct hash_files *hash_files_free(struct hash_files *h); /* NULL is fine; always NULL */
 

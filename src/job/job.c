@@ -608,7 +608,7 @@ static int start(struct job *j, struct err *e)
         if (r == 0)
                 r = ops_new(c->loop, j->session, &j->ops, e);
         if (r == 0)
-                r = egress_new(j, c->broker_fd, &j->egress, e);
+                r = egress_new(j, c->broker_fd, c->service_fd, &j->egress, e);
         if (r == 0 && c->source_fd >= 0)
                 r = source_new(c->loop, c->source_fd, &j->source, e);
         if (r == 0 && c->store_fd >= 0)

@@ -44,6 +44,7 @@ struct job_config {
         const struct sandbox_report *report; /* which protections hold for devdep-job, or NULL */
         int source_fd;                       /* connected to devdep-source, or -1; taken over */
         int store_fd;                        /* connected to devdep-store, or -1; taken over */
+        int service_fd;                      /* connected to devdep-service, or -1; taken over */
         int broker_fd;                       /* connected to devdep-broker, or -1; taken over */
         int secrets_fd, values_fd;           /* connected to devdep-secrets, and its memory file, or -1; taken over */
         const struct session_times *times;   /* NULL: the defaults */

@@ -46,6 +46,7 @@ enum {
         FD_BROKER,
         FD_SECRETS,
         FD_VALUES,
+        FD_SERVICE,
 };
 
 #define MAX_FILE_SIZE (2 * JOURNAL_MAX_BYTES) /* of the journal, the only file it writes */
@@ -66,6 +67,7 @@ static const struct confine_fd wanted[] = {
         {FD_BROKER, S_IFSOCK, 0, true, "broker socket"},
         {FD_SECRETS, S_IFSOCK, 0, true, "secrets socket"},
         {FD_VALUES, S_IFREG, 0, true, "memory file of secrets"},
+        {FD_SERVICE, S_IFSOCK, 0, true, "service socket"},
 };
 
 struct options {
@@ -83,6 +85,7 @@ static const char usage[] =
         "  5 VMM control   6 door channel   7 lifeline   8 source socket   9 control socket\n"
         "  10 slot lock   11 log of the VMM   12 a pipe whose hangup ends the job   13 leash\n"
         "  14 store socket   15 broker socket   16 secrets socket   17 memory file of secrets\n"
+        "  18 service socket\n"
         "\n"
         "  --run-dir DIR        the only folder it still sees, read-only\n"
         "  --vm ORIGIN          how the machine came to be: booted (default), cloned, parked\n"
@@ -218,6 +221,7 @@ static int work(const struct options *o, int *ret_status, struct err *e)
         config.broker_fd = there[FD_BROKER - FD_SPEC] ? FD_BROKER : -1;
         config.secrets_fd = there[FD_SECRETS - FD_SPEC] ? FD_SECRETS : -1;
         config.values_fd = there[FD_VALUES - FD_SPEC] ? FD_VALUES : -1;
+        config.service_fd = there[FD_SERVICE - FD_SPEC] ? FD_SERVICE : -1;
         r = masks_new(&config.masks, e);
         if (r == 0)
                 r = journal_new(FD_JOURNAL, config.masks, &config.journal, e);

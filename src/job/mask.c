@@ -16,6 +16,8 @@
 #define FILTER_MIN_BITS 17u
 #define FILTER_MAX_BITS 24u
 #define FILTER_BITS_PER_PATTERN 64u
+#define MAX_TIERS 24u    /* each weighs more than twice the next: more than the limits of mask.h make */
+#define VALUE_WEIGHT 64u /* of a value beside its bytes */
 
 /* Bytes in locked memory that grow by copying. */
 struct locked {
@@ -33,13 +35,10 @@ struct spans {
         size_t n, cap;
 };
 
-struct masks {
-        struct locked values;
-        struct spans index; /* of values */
-        bool dirty;         /* values were added since the automaton was built */
-        uint32_t generation;
-
-        /* The automaton; node i's children are first[i] .. first[i + 1] - 1, ordered by label. */
+/* The automaton of some values; node i's children are first[i] .. first[i + 1] - 1, ordered by label. */
+struct tier {
+        size_t from, to; /* these of the index */
+        size_t weight;
         uint32_t n_nodes, n_labels;
         uint8_t *label; /* locked memory */
         uint32_t *first, *fail, *depth;
@@ -49,11 +48,19 @@ struct masks {
         unsigned filter_shift;
 };
 
+struct masks {
+        struct locked values;
+        struct spans index; /* of values */
+        struct tier tier[MAX_TIERS];
+        size_t n_tiers, built; /* built: so many values are in tiers */
+        uint32_t generation;
+};
+
 struct mask_stream {
         struct masks *masks;
-        uint32_t generation; /* of the automaton that `state` belongs to */
-        uint32_t state;
-        struct buf held;      /* the last depth[state] bytes of the text */
+        uint32_t generation; /* of the tiers that the states belong to */
+        uint32_t state[MAX_TIERS];
+        struct buf held;      /* the last bytes of the text, as many as the deepest state stands for */
         struct spans covered; /* ranges of `held` that will be masked: disjoint, in order */
         size_t written;       /* bytes at the start of `held` that a MASK_TEXT already written stands for */
         bool open;            /* the last thing written was a MASK_TEXT, which a touching range extends */
@@ -108,19 +115,15 @@ static int locked_add(struct locked *a, struct spans *s, const void *data, size_
         return 0;
 }
 
-static void automaton_free(struct masks *m)
+static void tier_done(struct tier *t)
 {
-        secret_free(m->label, m->n_labels);
-        free(m->first);
-        free(m->fail);
-        free(m->depth);
-        free(m->out);
-        free(m->filter);
-        m->label = NULL;
-        m->first = m->fail = m->depth = m->out = NULL;
-        m->filter = NULL;
-        m->n_nodes = m->n_labels = 0;
-        memset(m->root_next, 0, sizeof(m->root_next));
+        secret_free(t->label, t->n_labels);
+        free(t->first);
+        free(t->fail);
+        free(t->depth);
+        free(t->out);
+        free(t->filter);
+        *t = (struct tier){0};
 }
 
 int masks_new(struct masks **ret, struct err *e)
@@ -136,7 +139,8 @@ struct masks *masks_free(struct masks *m)
 {
         if (!m)
                 return NULL;
-        automaton_free(m);
+        for (size_t i = 0; i < m->n_tiers; i++)
+                tier_done(&m->tier[i]);
         locked_free(&m->values);
         free(m->index.v);
         free(m);
@@ -157,18 +161,14 @@ int masks_add(struct masks *m, const void *value, size_t len, struct err *e)
                 return 0;
         if (len > MASK_MAX_VALUE || m->values.len + len > MASK_MAX_TOTAL || m->index.n >= MASK_MAX_VALUES)
                 return MASK_E_FULL;
-        int r = locked_add(&m->values, &m->index, value, len, e);
-        if (r < 0)
-                return r;
-        m->dirty = true;
-        return 0;
+        return locked_add(&m->values, &m->index, value, len, e);
 }
 
 /* ---- building ---- */
 
 /* What building needs beside the automaton: all forms, sorted, and the range of forms below each node. */
 struct build {
-        struct masks *m;
+        struct tier *t;
         struct locked text;
         struct spans forms;
         uint32_t *low, *high;
@@ -181,11 +181,11 @@ static int take_form(const void *form, size_t len, void *user, struct err *e)
         return locked_add(&b->text, &b->forms, form, len, e);
 }
 
-static int collect_forms(struct build *b, struct err *e)
+static int collect_forms(struct build *b, const struct masks *m, struct err *e)
 {
-        for (size_t i = 0; i < b->m->index.n; i++) {
-                struct span s = b->m->index.v[i];
-                int r = mask_forms(b->m->values.data + s.at, s.len, take_form, b, e);
+        for (size_t i = b->t->from; i < b->t->to; i++) {
+                struct span s = m->index.v[i];
+                int r = mask_forms(m->values.data + s.at, s.len, take_form, b, e);
                 if (r != 0)
                         return r;
         }
@@ -219,7 +219,7 @@ static uint8_t form_byte(const struct build *b, size_t form, uint32_t depth)
 
 static int alloc_nodes(struct build *b, struct err *e)
 {
-        struct masks *m = b->m;
+        struct tier *t = b->t;
         size_t n = 1;
         for (size_t i = 0; i < b->forms.n; i++)
                 n += b->forms.v[i].len;
@@ -229,36 +229,36 @@ static int alloc_nodes(struct build *b, struct err *e)
         int r = secret_alloc(n, &label, e);
         if (r < 0)
                 return err_wrap(e, r, "memory for masked values");
-        m->label = label;
-        m->n_labels = (uint32_t)n;
+        t->label = label;
+        t->n_labels = (uint32_t)n;
         b->n_max = n;
-        m->first = calloc(n + 1, sizeof(uint32_t));
-        m->fail = calloc(n, sizeof(uint32_t));
-        m->depth = calloc(n, sizeof(uint32_t));
-        m->out = calloc(n, sizeof(uint32_t));
+        t->first = calloc(n + 1, sizeof(uint32_t));
+        t->fail = calloc(n, sizeof(uint32_t));
+        t->depth = calloc(n, sizeof(uint32_t));
+        t->out = calloc(n, sizeof(uint32_t));
         b->low = calloc(n, sizeof(uint32_t));
         b->high = calloc(n, sizeof(uint32_t));
-        return m->first && m->fail && m->depth && m->out && b->low && b->high ? 0 : err_nomem(e);
+        return t->first && t->fail && t->depth && t->out && b->low && b->high ? 0 : err_nomem(e);
 }
 
 /* Append the children of a node: one per different byte at its depth among its forms. */
 static void add_children(struct build *b, uint32_t node)
 {
-        struct masks *m = b->m;
-        uint32_t low = b->low[node], high = b->high[node], depth = m->depth[node];
-        m->first[node] = m->n_nodes;
+        struct tier *t = b->t;
+        uint32_t low = b->low[node], high = b->high[node], depth = t->depth[node];
+        t->first[node] = t->n_nodes;
         if (low < high && b->forms.v[low].len == depth) {
-                m->out[node] = depth;
+                t->out[node] = depth;
                 low++;
         }
         while (low < high) {
-                uint32_t end = low + 1, child = m->n_nodes++;
+                uint32_t end = low + 1, child = t->n_nodes++;
                 uint8_t c = form_byte(b, low, depth);
                 while (end < high && form_byte(b, end, depth) == c)
                         end++;
                 assert(child < b->n_max);
-                m->label[child] = c;
-                m->depth[child] = depth + 1;
+                t->label[child] = c;
+                t->depth[child] = depth + 1;
                 b->low[child] = low;
                 b->high[child] = end;
                 low = end;
@@ -266,55 +266,55 @@ static void add_children(struct build *b, uint32_t node)
 }
 
 /* The child of a node for a byte, or ROOT. */
-static inline uint32_t child_of(const struct masks *m, uint32_t node, uint8_t c)
+static inline uint32_t child_of(const struct tier *t, uint32_t node, uint8_t c)
 {
-        uint32_t low = m->first[node], high = m->first[node + 1];
+        uint32_t low = t->first[node], high = t->first[node + 1];
         while (high - low > 8) {
                 uint32_t mid = low + (high - low) / 2;
-                if (m->label[mid] <= c)
+                if (t->label[mid] <= c)
                         low = mid;
                 else
                         high = mid;
         }
         for (uint32_t i = low; i < high; i++)
-                if (m->label[i] == c)
+                if (t->label[i] == c)
                         return i;
         return ROOT;
 }
 
-static inline uint32_t step(const struct masks *m, uint32_t node, uint8_t c)
+static inline uint32_t step(const struct tier *t, uint32_t node, uint8_t c)
 {
         while (node != ROOT) {
-                uint32_t next = child_of(m, node, c);
+                uint32_t next = child_of(t, node, c);
                 if (next != ROOT)
                         return next;
-                node = m->fail[node];
+                node = t->fail[node];
         }
-        return m->root_next[c];
+        return t->root_next[c];
 }
 
 /* Breadth-first: a node's fail link points to a node of less depth, which is complete by then. */
-static void link_children(struct masks *m, uint32_t node)
+static void link_children(struct tier *t, uint32_t node)
 {
-        for (uint32_t c = m->first[node]; c < m->first[node + 1]; c++) {
-                m->fail[c] = node == ROOT ? ROOT : step(m, m->fail[node], m->label[c]);
-                if (!m->out[c])
-                        m->out[c] = m->out[m->fail[c]];
+        for (uint32_t c = t->first[node]; c < t->first[node + 1]; c++) {
+                t->fail[c] = node == ROOT ? ROOT : step(t, t->fail[node], t->label[c]);
+                if (!t->out[c])
+                        t->out[c] = t->out[t->fail[c]];
         }
 }
 
 static void build_nodes(struct build *b)
 {
-        struct masks *m = b->m;
-        m->n_nodes = 1;
+        struct tier *t = b->t;
+        t->n_nodes = 1;
         b->high[ROOT] = (uint32_t)b->forms.n;
-        for (uint32_t i = 0; i < m->n_nodes; i++)
+        for (uint32_t i = 0; i < t->n_nodes; i++)
                 add_children(b, i);
-        m->first[m->n_nodes] = m->n_nodes;
-        for (uint32_t c = m->first[ROOT]; c < m->first[ROOT + 1]; c++)
-                m->root_next[m->label[c]] = c;
-        for (uint32_t i = 0; i < m->n_nodes; i++)
-                link_children(m, i);
+        t->first[t->n_nodes] = t->n_nodes;
+        for (uint32_t c = t->first[ROOT]; c < t->first[ROOT + 1]; c++)
+                t->root_next[t->label[c]] = c;
+        for (uint32_t i = 0; i < t->n_nodes; i++)
+                link_children(t, i);
 }
 
 static inline uint32_t load32(const uint8_t *p)
@@ -324,44 +324,41 @@ static inline uint32_t load32(const uint8_t *p)
         return v;
 }
 
-static inline uint32_t filter_hash(const struct masks *m, const uint8_t *p)
+static inline uint32_t filter_hash(const struct tier *t, const uint8_t *p)
 {
-        return (load32(p) * 2654435761u) >> m->filter_shift;
+        return (load32(p) * 2654435761u) >> t->filter_shift;
 }
 
-static inline bool filter_has(const struct masks *m, const uint8_t *p)
+static inline bool filter_has(const struct tier *t, const uint8_t *p)
 {
-        uint32_t h = filter_hash(m, p);
-        return m->filter[h >> 6] >> (h & 63) & 1;
+        uint32_t h = filter_hash(t, p);
+        return t->filter[h >> 6] >> (h & 63) & 1;
 }
 
 static int build_filter(struct build *b, struct err *e)
 {
-        struct masks *m = b->m;
+        struct tier *t = b->t;
         unsigned bits = FILTER_MIN_BITS;
         for (size_t i = 0; i < b->forms.n; i++)
                 if (b->forms.v[i].len < FILTER_BYTES)
                         return 0;
         while (bits < FILTER_MAX_BITS && (size_t)1 << bits < b->forms.n * FILTER_BITS_PER_PATTERN)
                 bits++;
-        m->filter = calloc((size_t)1 << (bits - 6), sizeof(uint64_t));
-        if (!m->filter)
+        t->filter = calloc((size_t)1 << (bits - 6), sizeof(uint64_t));
+        if (!t->filter)
                 return err_nomem(e);
-        m->filter_shift = 32 - bits;
+        t->filter_shift = 32 - bits;
         for (size_t i = 0; i < b->forms.n; i++) {
-                uint32_t h = filter_hash(m, b->text.data + b->forms.v[i].at);
-                m->filter[h >> 6] |= (uint64_t)1 << (h & 63);
+                uint32_t h = filter_hash(t, b->text.data + b->forms.v[i].at);
+                t->filter[h >> 6] |= (uint64_t)1 << (h & 63);
         }
         return 0;
 }
 
-static int masks_build(struct masks *m, struct err *e)
+static int tier_build(struct tier *t, const struct masks *m, struct err *e)
 {
-        struct build b = {.m = m};
-        if (!m->dirty)
-                return 0;
-        automaton_free(m);
-        int r = collect_forms(&b, e);
+        struct build b = {.t = t};
+        int r = collect_forms(&b, m, e);
         if (r == 0) {
                 sort_forms(&b);
                 r = alloc_nodes(&b, e);
@@ -374,27 +371,49 @@ static int masks_build(struct masks *m, struct err *e)
         free(b.forms.v);
         free(b.low);
         free(b.high);
-        if (r < 0) {
-                automaton_free(m);
-                return r;
+        if (r < 0)
+                tier_done(t);
+        return r;
+}
+
+/* The values that are in no tier make a new one, together with those of tiers that would not weigh more than twice as
+ * much: so a value is compiled as often as the logarithm of all, however they come. */
+static int masks_build(struct masks *m, struct err *e)
+{
+        struct tier next = {.from = m->built, .to = m->index.n};
+        if (next.from == next.to)
+                return 0;
+        for (size_t i = next.from; i < next.to; i++)
+                next.weight += m->index.v[i].len + VALUE_WEIGHT;
+        for (; m->n_tiers; tier_done(&m->tier[m->n_tiers])) {
+                const struct tier *last = &m->tier[m->n_tiers - 1];
+                if (last->weight > 2 * next.weight && m->n_tiers < MAX_TIERS)
+                        break;
+                next.from = m->built = last->from;
+                next.weight += last->weight;
+                m->n_tiers--;
         }
-        m->dirty = false;
         m->generation++;
+        int r = tier_build(&next, m, e);
+        if (r < 0)
+                return r;
+        m->tier[m->n_tiers++] = next;
+        m->built = next.to;
         return 0;
 }
 
 /* ---- scanning ---- */
 
 /* The first place at or after i where a pattern may begin; the last FILTER_BYTES - 1 places always may. */
-static size_t skip(const struct masks *m, const uint8_t *p, size_t i, size_t n)
+static size_t skip(const struct tier *t, const uint8_t *p, size_t i, size_t n)
 {
-        if (!m->filter) {
-                while (i < n && !m->root_next[p[i]])
+        if (!t->filter) {
+                while (i < n && !t->root_next[p[i]])
                         i++;
                 return i;
         }
         for (; i + FILTER_BYTES <= n; i++)
-                if (filter_has(m, p + i))
+                if (filter_has(t, p + i))
                         return i;
         return i;
 }
@@ -413,29 +432,29 @@ static int cover(struct spans *covered, size_t from, size_t to, struct err *e)
 }
 
 /* Scan p[i..n); p[0..i) ends with the bytes under way in *state. Ranges relative to p are added to *covered. */
-static int scan(const struct masks *m, uint32_t *state, const uint8_t *p, size_t i, size_t n, struct spans *covered,
+static int scan(const struct tier *t, uint32_t *state, const uint8_t *p, size_t i, size_t n, struct spans *covered,
                 struct err *e)
 {
         size_t checked = SIZE_MAX; /* the beginning that the filter has let pass */
         uint32_t at = *state;
         while (i < n) {
                 if (at == ROOT) {
-                        i = skip(m, p, i, n);
+                        i = skip(t, p, i, n);
                         if (i == n)
                                 break;
                         checked = i;
                 }
-                at = step(m, at, p[i++]);
-                if (m->out[at]) {
-                        int r = cover(covered, i - m->out[at], i, e);
+                at = step(t, at, p[i++]);
+                if (t->out[at]) {
+                        int r = cover(covered, i - t->out[at], i, e);
                         if (r < 0)
                                 return r;
                 }
                 /* A short beginning that the filter does not know leads nowhere: go on behind its first byte. */
-                size_t depth = m->depth[at], begin = i - depth;
-                if (m->filter && depth && depth < FILTER_BYTES && begin != checked && begin + FILTER_BYTES <= n) {
+                size_t depth = t->depth[at], begin = i - depth;
+                if (t->filter && depth && depth < FILTER_BYTES && begin != checked && begin + FILTER_BYTES <= n) {
                         checked = begin;
-                        if (!filter_has(m, p + begin)) {
+                        if (!filter_has(t, p + begin)) {
                                 at = ROOT;
                                 i = begin + 1;
                         }
@@ -443,6 +462,48 @@ static int scan(const struct masks *m, uint32_t *state, const uint8_t *p, size_t
         }
         *state = at;
         return 0;
+}
+
+static int by_place(const void *x, const void *y)
+{
+        const struct span *a = x, *b = y;
+        return (a->at > b->at) - (a->at < b->at);
+}
+
+/* What several tiers found, in order and disjoint. */
+static void join(struct spans *s)
+{
+        size_t n = 0;
+        if (s->n)
+                qsort(s->v, s->n, sizeof(*s->v), by_place);
+        for (size_t i = 0; i < s->n; i++) {
+                struct span x = s->v[i], *last = n ? &s->v[n - 1] : NULL;
+                if (last && last->at + last->len >= x.at)
+                        last->len = MAX(last->at + last->len, x.at + x.len) - last->at;
+                else
+                        s->v[n++] = x;
+        }
+        s->n = n;
+}
+
+/* As scan(), by all tiers. */
+static int scan_all(const struct masks *m, uint32_t *state, const uint8_t *p, size_t i, size_t n, struct spans *covered,
+                    struct err *e)
+{
+        if (m->n_tiers == 1)
+                return scan(&m->tier[0], &state[0], p, i, n, covered, e);
+        size_t before = covered->n;
+        int r = 0;
+        for (size_t k = 0; r == 0 && k < m->n_tiers; k++) {
+                struct spans found = {0};
+                r = scan(&m->tier[k], &state[k], p, i, n, &found, e);
+                for (size_t x = 0; r == 0 && x < found.n; x++)
+                        r = spans_add(covered, found.v[x].at, found.v[x].len, e);
+                free(found.v);
+        }
+        if (covered->n > before)
+                join(covered);
+        return r;
 }
 
 int mask_stream_new(struct masks *m, struct mask_stream **ret, struct err *e)
@@ -492,25 +553,27 @@ static int write_certain(struct mask_stream *s, const uint8_t *p, size_t certain
         return r;
 }
 
-/* A new automaton does not know the old one's states: what is held is scanned again. */
+/* New tiers do not know the states of the old ones: what is held is scanned again. */
 static int stream_renew(struct mask_stream *s, struct err *e)
 {
         int r = masks_build(s->masks, e);
         if (r < 0 || s->generation == s->masks->generation)
                 return r;
         s->generation = s->masks->generation;
-        s->state = ROOT;
+        memset(s->state, 0, sizeof(s->state));
         s->covered.n = 0;
-        return scan(s->masks, &s->state, s->held.data, 0, s->held.len, &s->covered, e);
+        return scan_all(s->masks, s->state, s->held.data, 0, s->held.len, &s->covered, e);
 }
 
 static int stream_take(struct mask_stream *s, const uint8_t *p, size_t begin, size_t n, struct buf *ret,
                        size_t *ret_certain, struct err *e)
 {
-        int r = scan(s->masks, &s->state, p, begin, n, &s->covered, e);
+        int r = scan_all(s->masks, s->state, p, begin, n, &s->covered, e);
         if (r < 0)
                 return r;
-        *ret_certain = n - s->masks->depth[s->state];
+        *ret_certain = n;
+        for (size_t i = 0; i < s->masks->n_tiers; i++)
+                *ret_certain = MIN(*ret_certain, n - s->masks->tier[i].depth[s->state[i]]);
         return write_certain(s, p, *ret_certain, ret, e);
 }
 
@@ -538,7 +601,7 @@ int mask_stream_flush(struct mask_stream *s, struct buf *ret, struct err *e)
 {
         int r = write_certain(s, s->held.data, s->held.len, ret, e);
         buf_clear(&s->held);
-        s->state = ROOT;
+        memset(s->state, 0, sizeof(s->state));
         s->covered.n = 0;
         s->written = 0;
         s->open = false;
@@ -559,13 +622,13 @@ int masks_text(struct masks *m, const void *text, size_t len, struct buf *ret, s
 int masks_found(struct masks *m, const void *text, size_t len, bool *ret, struct err *e)
 {
         struct spans covered = {0};
-        uint32_t state = ROOT;
+        uint32_t state[MAX_TIERS] = {ROOT};
         *ret = false;
         if (!m->index.n)
                 return 0;
         int r = masks_build(m, e);
         if (r == 0)
-                r = scan(m, &state, text, 0, len, &covered, e);
+                r = scan_all(m, state, text, 0, len, &covered, e);
         *ret = covered.n > 0;
         free(covered.v);
         return r;

@@ -2,7 +2,9 @@
  *
  * Theory of operation. A set of values is compiled into patterns (each value, each telling line of a multi-line value,
  * and their encodings, mask_encode.h) and these into one Aho-Corasick automaton, so that scanning is linear in the text
- * whatever text and secrets are: a guest that knows one secret cannot make us slow by printing nearly it. Nodes are
+ * whatever text and secrets are: a guest that knows one secret cannot make us slow by printing nearly it. Values that
+ * come later make automata of their own, which are put together as they grow (tiers, each more than twice as large as
+ * the next): neither can a guest that masks one value after another. Nodes are
  * numbered breadth-first, so a node's children are neighbours and a node needs 17 bytes. In front of the automaton
  * stands a bitmap of hashed four-byte beginnings: as long as no pattern is under way, the scan is one independent load
  * per byte.

@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "job/action_step.h"
 #include "job/context.h"
+#include "job/egress.h"
 #include "job/job_priv.h"
 #include "job/loaded.h"
 #include "job/ops.h"
@@ -52,7 +53,7 @@ static int make_variables(struct step *s, struct err *e)
                 r = put_input(s->more, map_key_at(s->with, i), map_value_at(s->with, i), e);
         for (size_t i = 0; r == 0 && i < map_count(s->saved); i++)
                 r = put_state(s->more, map_key_at(s->saved, i), map_value_at(s->saved, i), e);
-        return r;
+        return r < 0 ? r : egress_variables(s->job->egress, s->more, e);
 }
 
 static int make_command(struct step *s, struct err *e)

@@ -463,18 +463,22 @@ int op_secret(struct ops *o, const struct secret *v, size_t n, op_done_fn *done,
         return request_send(o, &(struct request){.name = "secret", .done = done, .user = user}, &b, mark, r, NULL, e);
 }
 
-#define RINSE ((size_t)1 << 20) /* twice what the buffers of a virtio-serial port hold */
+#define RINSE ((size_t)1 << 20)
+
+int op_secret_rinse(struct ops *o, op_done_fn *done, void *user, struct err *e)
+{
+        AUTO(auto_free) char *zeros = calloc(1, RINSE);
+        const struct secret nothing = {.name = "_", .value = zeros, .len = RINSE};
+        return zeros ? op_secret(o, &nothing, 1, done, user, e) : err_nomem(e);
+}
 
 int op_secret_wipe(struct ops *o, op_done_fn *done, void *user, struct err *e)
 {
-        AUTO(auto_free) void *zeros = calloc(1, RINSE);
         struct buf b = BUF_INIT;
         size_t mark = 0;
-        int r = zeros ? begin(&b, "secret", &mark, e) : err_nomem(e);
+        int r = begin(&b, "secret", &mark, e);
         if (r == 0)
                 r = fields_add_str(&b, "wipe", "1", e);
-        if (r == 0)
-                r = fields_add(&b, "padding", zeros, RINSE, e);
         return request_send(o, &(struct request){.name = "secret", .done = done, .user = user}, &b, mark, r, NULL, e);
 }
 

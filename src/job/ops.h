@@ -56,8 +56,9 @@ struct secret;
 int op_secret(struct ops *o, const struct secret *v, size_t n, op_done_fn *done, void *user, struct err *e);
 /* How many of them, from the first on, go in one request; at least 1. */
 size_t op_secret_fits(const struct secret *v, size_t n);
-/* The guest removes them, ends what runs, and zeroes its free memory; what is sent for it runs through every buffer
- * that may still hold one. */
+/* Bytes that push out of the port's buffers what came through them: a secret of zeros, `_`, which the wipe removes. */
+int op_secret_rinse(struct ops *o, op_done_fn *done, void *user, struct err *e);
+/* The guest removes them, ends what runs, and zeroes its free memory. */
 int op_secret_wipe(struct ops *o, op_done_fn *done, void *user, struct err *e);
 
 /* The guest confirms that nothing runs in it, and takes nothing but a seed from here on. */

@@ -26,6 +26,8 @@ _Static_assert(SECRETS_MAX_VALUE <= MASK_MAX_VALUE && SECRETS_MAX_TOTAL <= MASK_
                        SECRETS_MAX_COUNT <= MASK_MAX_VALUES,
                "every value of a secret can be masked");
 
+/* MiB that run through the door before a wipe: a virtio port over mmio has 1,024 buffers of a page, used in turn. */
+#define RINSES 6u
 /* devdep-secrets keeps its own deadline; this one is for a devdep-secrets that does not. */
 #define RELEASE_MS (SECRETS_RELEASE_MS + 5000u)
 
@@ -42,6 +44,7 @@ struct job_secrets {
         size_t n_passed;
         struct strv tainted;  /* files in the guest */
         unsigned waiting;     /* requests to the guest under way */
+        unsigned rinses;      /* of them, those before a wipe */
         bool asked_to_show;   /* `done` waits for the values */
         bool wiping;          /* the guest zeroes its memory */
         bool lost;            /* devdep-secrets is gone */
@@ -368,18 +371,30 @@ static int give_up(struct job_secrets *s, struct err *e)
 }
 
 /* A guest that may still have them is not kept. */
+static void take_refusal(struct job_secrets *s, const char *refusal)
+{
+        struct err why = ERR_INIT;
+        if (!refusal)
+                return;
+        err_set(&why, ERR_RESOURCES, "the guest does not give its secrets up: %s", refusal);
+        job_fail(s->job, &why);
+}
+
 static int on_wiped(const char *refusal, void *user, struct err *e)
 {
         struct job_secrets *s = user;
-        struct err why = ERR_INIT;
-        if (refusal) {
-                err_set(&why, ERR_RESOURCES, "the guest does not give its secrets up: %s", refusal);
-                job_fail(s->job, &why);
-        }
+        take_refusal(s, refusal);
         if (--s->waiting || !s->wiping)
                 return 0;
         s->wiping = false;
         return give_up(s, e);
+}
+
+static int on_rinsed(const char *refusal, void *user, struct err *e)
+{
+        struct job_secrets *s = user;
+        take_refusal(s, refusal);
+        return --s->rinses || !s->wiping ? 0 : op_secret_wipe(s->job->ops, on_wiped, s, e);
 }
 
 static int wipe(struct job_secrets *s, struct err *e)
@@ -391,7 +406,9 @@ static int wipe(struct job_secrets *s, struct err *e)
                 s->waiting++;
                 r = op_clear(s->job->ops, s->tainted.v[i], on_wiped, s, e);
         }
-        return r < 0 ? r : op_secret_wipe(s->job->ops, on_wiped, s, e);
+        for (s->rinses = 0; r == 0 && s->rinses < RINSES; s->rinses++)
+                r = op_secret_rinse(s->job->ops, on_rinsed, s, e);
+        return r;
 }
 
 int job_secrets_release(struct job_secrets *s, bool wipe_guest, job_secrets_fn *done, struct err *e)

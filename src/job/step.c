@@ -130,20 +130,18 @@ void step_fail_later(struct step *s, const char *message)
                 err_set(&s->reason, ERR_RUN_FAILED, "%s", message);
 }
 
-static size_t outputs_size(const struct map *m)
-{
-        size_t n = 0;
-        for (size_t i = 0; i < map_count(m); i++)
-                n += strlen(map_key_at(m, i)) + strlen(map_value_at(m, i));
-        return n;
-}
-
 static int keep_output(struct step *s, const char *name, const char *value, struct err *e)
 {
-        if (outputs_size(s->outputs) + strlen(name) + strlen(value) > MAX_STEP_OUTPUTS)
+        const char *old = map_get(s->outputs, name);
+        size_t bytes = s->outputs_bytes + strlen(value) + (old ? 0 : strlen(name)) - (old ? strlen(old) : 0);
+        if (bytes > MAX_STEP_OUTPUTS)
                 return err_set(e, ERR_RUN_FAILED, "the outputs of the step are larger than 1 MiB");
         int r = s->spec->id ? scope_keep(s->scope, strlen(name) + strlen(value), e) : 0;
-        return r < 0 ? r : texts_set(s->outputs, name, value, e);
+        if (r == 0)
+                r = texts_set(s->outputs, name, value, e);
+        if (r == 0)
+                s->outputs_bytes = bytes;
+        return r;
 }
 
 static int write_output(struct step *s, const char *name, const char *value, struct err *e)

@@ -80,6 +80,7 @@ struct step {
         struct output *output;
         struct finder *finder; /* of problems in the output */
         struct map *outputs;
+        size_t outputs_bytes; /* of their names and values */
 
         /* Its process. */
         char *file[STEP_FILES]; /* in the guest */

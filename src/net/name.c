@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/str.h"
 
 static bool is_digit(char c)
 {
@@ -69,4 +70,9 @@ int name_normalise(const void *name, size_t len, char ret[NAME_TEXT], struct err
         if (r == 0 && is_number(label))
                 return err_set(e, ERR_USAGE, "the name ends in a number: it would be read as an address");
         return r;
+}
+
+bool name_is_internal(const char *name)
+{
+        return str_ends(name, ".devdep.internal");
 }

@@ -1,6 +1,7 @@
 /* Names of hosts, as the egress policy compares them. Pure. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct err;
@@ -13,3 +14,6 @@ struct err;
  * internationalised name must come in its ASCII form (xn--...). What some program reads as an address (last label a
  * number, decimal, octal or hexadecimal) is no name. ERR_USAGE says why; the name itself is not in the message. */
 int name_normalise(const void *name, size_t len, char ret[NAME_TEXT], struct err *e);
+
+/* Is it one of the host's own services in the guest: below devdep.internal? A normalised name. */
+bool name_is_internal(const char *name);

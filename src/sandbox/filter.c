@@ -34,12 +34,20 @@
         (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 
 static const char *const names[] = {
-        [SANDBOX_FILTER_NONE] = "none",       [SANDBOX_FILTER_VMM] = "vmm",
-        [SANDBOX_FILTER_JOB] = "job",         [SANDBOX_FILTER_GIT] = "git",
-        [SANDBOX_FILTER_TOOL] = "tool",       [SANDBOX_FILTER_PLANNER] = "planner",
-        [SANDBOX_FILTER_INIT] = "init",       [SANDBOX_FILTER_STORE_START] = "store-start",
-        [SANDBOX_FILTER_STORE] = "store",     [SANDBOX_FILTER_BROKER] = "broker",
-        [SANDBOX_FILTER_SECRETS] = "secrets", [SANDBOX_FILTER_SECRETS_START] = "secrets-start",
+        [SANDBOX_FILTER_NONE] = "none",
+        [SANDBOX_FILTER_VMM] = "vmm",
+        [SANDBOX_FILTER_JOB] = "job",
+        [SANDBOX_FILTER_GIT] = "git",
+        [SANDBOX_FILTER_TOOL] = "tool",
+        [SANDBOX_FILTER_PLANNER] = "planner",
+        [SANDBOX_FILTER_INIT] = "init",
+        [SANDBOX_FILTER_STORE_START] = "store-start",
+        [SANDBOX_FILTER_SERVICE_START] = "service-start",
+        [SANDBOX_FILTER_SERVICE] = "service",
+        [SANDBOX_FILTER_STORE] = "store",
+        [SANDBOX_FILTER_BROKER] = "broker",
+        [SANDBOX_FILTER_SECRETS] = "secrets",
+        [SANDBOX_FILTER_SECRETS_START] = "secrets-start",
         [SANDBOX_FILTER_SERVER] = "server",
 };
 

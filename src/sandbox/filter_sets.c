@@ -96,6 +96,12 @@ static const char *const *const store_allow[] = {memory, end, time_calls, bytes,
 static const char *const *const store_start_allow[] = {
         memory, code, end, time_calls, bytes, who, files_read, store_files, start, filters, signals, SANITIZER NULL};
 
+static const char *const *const service_allow[] = {memory,  end,         time_calls,    bytes,
+                                                   waiting, store_files, SANITIZER NULL};
+static const char *const *const service_start_allow[] = {memory,  code,    end,           time_calls,  bytes,
+                                                         waiting, who,     files_read,    store_files, start,
+                                                         filters, signals, SANITIZER NULL};
+
 static const char *const *const broker_allow[] = {memory,     end,       time_calls, waiting,
                                                   socket_out, bytes_out, who,        SANITIZER NULL};
 static const char *const *const secrets_allow[] = {memory,    end, time_calls,  waiting,       socket_out,
@@ -130,6 +136,11 @@ const struct filter_set filter_sets[] = {
                                   .ioctls = WITH_SANITIZER ? NULL : ask_ioctls,
                                   .code = WITH_SANITIZER,
                                   .alone = true},
+        [SANDBOX_FILTER_SERVICE_START] = {.allow = service_start_allow, .ioctls = ask_ioctls, .code = true},
+        [SANDBOX_FILTER_SERVICE] = {.allow = service_allow,
+                                    .ioctls = WITH_SANITIZER ? NULL : ask_ioctls,
+                                    .code = WITH_SANITIZER,
+                                    .alone = true},
         [SANDBOX_FILTER_SECRETS_START] = {.allow = secrets_start_allow,
                                           .ioctls = ask_ioctls,
                                           .code = true,

@@ -111,6 +111,8 @@ enum sandbox_filter {
         SANDBOX_FILTER_INIT,    /* allow-list for devdep-jail as pid 1: wait, kill, poll, exit */
         SANDBOX_FILTER_STORE_START, /* the next one, and what loading a program and applying that one needs */
         SANDBOX_FILTER_STORE, /* allow-list for devdep-store: its files and its socket, no exec, no sockets made */
+        SANDBOX_FILTER_SERVICE_START, /* the next one, and what loading a program and applying that one needs */
+        SANDBOX_FILTER_SERVICE, /* allow-list for devdep-service: devdep-store's, and waiting for its one socket */
         SANDBOX_FILTER_SECRETS_START, /* the next one, and what loading a program and applying that one needs */
         SANDBOX_FILTER_SECRETS,       /* allow-list for devdep-secrets: as devdep-broker's, and a pair of sockets */
         SANDBOX_FILTER_BROKER, /* allow-list for devdep-broker after its set-up: sockets of the internet that connect,

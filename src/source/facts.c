@@ -145,6 +145,8 @@ int facts_add_resolved(const struct repo *r, const char *ref, struct buf *answer
                         return unborn(r, e);
                 if (r->head_name && !(name = str_dup(r->head_name)))
                         return err_nomem(e);
+        } else if (oid_is_valid(ref, r->config.hex_len)) {
+                id = ref; /* whatever branch has the same name, as for git */
         } else {
                 rc = find_ref(r, ref, &name, &id, e);
         }

@@ -52,7 +52,7 @@ struct slot *slot_forget(struct slot *s);
  * boot id. */
 int slot_note(const struct slot *s, const char *name, pid_t pid, struct err *e);
 
-/* The control group of one role ("vmm", "job", "source", "store", "broker", "secrets", "prepare"), made anew
+/* The control group of one role ("vmm", "job", "source", "store", "service", "broker", "secrets", "prepare"), made anew
  * (cgroup_new()) and noted: release and reclaim end it. */
 int slot_group(const struct slot *s, const char *role, const struct cgroup_limits *l, struct cgroup **ret,
                struct sandbox_held *ret_held, struct err *e);

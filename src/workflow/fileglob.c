@@ -102,11 +102,11 @@ static const char *match_one(const char *p, uint32_t c)
         return own == c ? p + n : NULL;
 }
 
-/* After a mismatch only the last star can take one character more. */
-static bool match_text(const char *p, const char *s)
+/* After a mismatch only the last star can take one character more. *steps counts what was looked at. */
+static bool match_text(const char *p, const char *s, uint64_t *steps)
 {
         const char *star = NULL, *taken = NULL;
-        while (*s) {
+        for (; *s; ++*steps) {
                 uint32_t c;
                 unsigned n = next(s, &c);
                 const char *behind = *p == '*' || !*p ? NULL : match_one(p, c);
@@ -130,9 +130,10 @@ static bool match_text(const char *p, const char *s)
 
 bool fileglob_name(const char *pattern, const char *name)
 {
+        uint64_t unused = 0;
         if (!*name || str_eq(name, ".") || str_eq(name, "..") || (name[0] == '.' && pattern[0] != '.'))
                 return false;
-        return match_text(pattern, name);
+        return match_text(pattern, name, &unused);
 }
 
 /* What a part stands for when it is no wildcard, malloc'd; "" when it is one. As getLiteral() of @actions/glob: a set
@@ -454,14 +455,15 @@ static const char *take_piece(const char *path, struct piece *ret)
         return path + n + (path[n] == '/');
 }
 
-static bool match_part(const struct part *p, const char *text)
+static bool match_part(const struct part *p, const char *text, uint64_t *steps)
 {
-        return p->kind == PART_LITERAL ? str_eq(p->text, text) : match_text(p->text, text);
+        ++*steps;
+        return p->kind == PART_LITERAL ? str_eq(p->text, text) : match_text(p->text, text, steps);
 }
 
 /* As match_text(), with parts for characters and ** for stars. partial: is there something that begins with the path
  * and matches? */
-static bool match_path(const struct pattern *p, const char *path, bool partial)
+static bool match_path(const struct pattern *p, const char *path, bool partial, uint64_t *steps)
 {
         struct piece piece;
         const char *at = path + 1, *taken = NULL;
@@ -475,7 +477,7 @@ static bool match_path(const struct pattern *p, const char *path, bool partial)
                         continue;
                 }
                 const char *behind = take_piece(at, &piece);
-                if (i < p->n && match_part(&p->parts[i], piece.text)) {
+                if (i < p->n && match_part(&p->parts[i], piece.text, steps)) {
                         i++;
                         at = behind;
                 } else if (taken) {
@@ -490,23 +492,30 @@ static bool match_path(const struct pattern *p, const char *path, bool partial)
         return partial || i == p->n;
 }
 
-unsigned fileglob_match(const struct fileglob *g, const char *path)
+unsigned fileglob_match_counted(const struct fileglob *g, const char *path, uint64_t *steps)
 {
         unsigned found = 0;
         for (size_t i = 0; i < g->n; i++) {
                 const struct pattern *p = &g->v[i];
                 unsigned kind = p->folders_only ? FILEGLOB_FOLDER : FILEGLOB_FOLDER | FILEGLOB_FILE;
-                if (!match_path(p, path, false))
+                if (!match_path(p, path, false, steps))
                         continue;
                 found = p->negated ? found & ~kind : found | kind;
         }
         return found;
 }
 
+unsigned fileglob_match(const struct fileglob *g, const char *path)
+{
+        uint64_t unused = 0;
+        return fileglob_match_counted(g, path, &unused);
+}
+
 bool fileglob_may_hold(const struct fileglob *g, const char *path)
 {
+        uint64_t unused = 0;
         for (size_t i = 0; i < g->n; i++)
-                if (!g->v[i].negated && match_path(&g->v[i], path, true))
+                if (!g->v[i].negated && match_path(&g->v[i], path, true, &unused))
                         return true;
         return false;
 }

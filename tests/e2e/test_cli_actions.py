@@ -87,6 +87,15 @@ def test_without_a_pin_the_commit_is_there_by_its_id(world):
     assert world.actions("ls").out == f"{'(nothing is pinned)':40}  owner/greet\n"
 
 
+def test_the_id_of_a_commit_is_not_a_branch_that_its_author_called_so(world):
+    repo = world.action("greet")
+    good = repo.head
+    repo.write("action.yml", COMPOSITE + "# evil\n")
+    evil = repo.commit()
+    repo.git("update-ref", f"refs/heads/{good}", evil)
+    assert world.add(repo, "owner/greet", "--pin", "v2", "--commit", good).out == f"owner/greet@v2 is pinned to {good}\n"
+
+
 def test_a_pin_moves_when_it_is_added_again_and_what_it_meant_stays(world):
     repo = world.added("greet")
     first = repo.head

@@ -139,6 +139,24 @@ def test_a_list_of_files_that_is_too_long_fails_the_step(folder):
     assert job.status == 1 and "longer than 16 MiB" in reason(job)
 
 
+def test_patterns_that_take_too_long_to_compare_fail_the_step(folder):
+    """Without an end of it devdep-job would hear neither a cancellation nor the clock for most of an hour."""
+    class Deep(FakeGuest):
+        def op_exec(self, stream, header, pairs):
+            if ("arg", b"find") not in pairs:
+                super().op_exec(stream, header, pairs)
+                return
+            top = next(v for k, v in pairs if k == "arg" and v.startswith(b"/") and v != b"/usr/bin/env")
+            stream.write(fields(status="ok"))
+            for _ in range(100):
+                stream.frame(STDOUT, top + b"/a" * ((4000 - len(top)) // 2) + b"\0")
+            stream.frame(EXIT, self.exit_fields(kind="exited", code=0, oom=0))
+            stream.close()
+    pattern = "**" + "/*" * 500 + "/b\n"
+    job = run(folder, {"run": "echo ${{ hashFiles(env.P) }}", "env": [{"name": "P", "value": pattern * 60}]}, guest=Deep)
+    assert job.status == 1 and "take too long to compare" in reason(job)
+
+
 def test_cancelling_while_files_are_listed(folder):
     class Slow(FakeGuest):
         def op_exec(self, stream, header, pairs):

@@ -234,6 +234,22 @@ def test_a_file_command_of_exactly_the_limit_is_read(folder):
     assert job.log(1) == "true\n"
 
 
+@pytest.mark.parametrize("name, status", [("v", 0), ("w", 1)])
+def test_an_output_that_is_set_anew_counts_once(folder, name, status):
+    large = 'x() { printf "::set-output name=$1::"; head -c 600000 /dev/zero | tr "\\0" $2; echo; }\n'
+    job = run(folder, {"run": f"{large}x v a; x {name} b", "id": "a"}, "echo ${{ endsWith(steps.a.outputs.v, 'bbb') }}")
+    assert job.status == status, job.text()[-2000:]
+    if status == 0:
+        assert job.log(1) == "true\n"
+    else:
+        assert "the outputs of the step are larger than 1 MiB" in job.verdict["message"]
+
+
+def test_a_hundred_thousand_outputs_of_a_step_are_kept(folder):
+    job = run(folder, {"run": "seq 1 100000 | sed 's/.*/::set-output name=&::1/'", "id": "a"}, "echo ${{ steps.a.outputs['100000'] }}")
+    assert job.status == 0 and job.log(1) == "1\n", job.text()[-2000:]
+
+
 def test_each_step_has_fresh_files(folder):
     job = run(folder, 'echo "$GITHUB_OUTPUT"', 'echo "$GITHUB_OUTPUT"')
     assert job.log(0) != job.log(1)

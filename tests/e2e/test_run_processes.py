@@ -69,10 +69,32 @@ def test_devdep_store_sees_its_two_shelves_and_nothing_else_that_it_can_write(cl
     assert links[3].startswith("socket:")
     if os.geteuid() == 0:
         users = {int(u) for u in status["Uid"].split()}
-        others = {os.stat(f"/proc/{p}").st_uid for p, name in runs.descendants(live.process.pid).items() if p != pid}
+        others = {os.stat(f"/proc/{p}").st_uid for p, name in runs.descendants(live.process.pid).items()
+                  if p != pid and not name.startswith("devdep-service")}
         assert len(users) == 1 and 0 not in users and not users & others, (users, others)
         shelf = cli.state / "store/artifacts"
         assert {f.stat().st_uid for f in shelf.iterdir()} == users and shelf.stat().st_uid == 0
+
+
+def test_devdep_service_sees_the_caches_and_nothing_else_that_it_can_write(cli, live):
+    """The row of ARCHITECTURE.md: the store's user, no network, one folder, a filter, no capability, one process, one socket."""
+    (pid,) = [p for p, name in runs.descendants(live.process.pid).items() if name.startswith("devdep-service")]
+    status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+    assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2" and status["Seccomp_filters"] == "2"
+    assert {status[c] for c in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb")} == {"0" * 16}
+    mounts = [line.split() for line in pathlib.Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
+    writable = {m[4]: m[5].split(",") for m in mounts if "rw" in m[5].split(",")}
+    assert set(writable) == {"/caches"}, mounts
+    assert {"nosuid", "nodev", "noexec"} <= set(writable["/caches"]), writable
+    assert all(os.readlink(f"/proc/{pid}/ns/{ns}") != os.readlink(f"/proc/self/ns/{ns}") for ns in ("net", "mnt", "pid", "ipc", "uts"))
+    links = descriptors(pid)
+    assert {link.split(":")[0].split("/")[1] if link.startswith("/") else link.split(":")[0] for fd, link in links.items() if fd > 2} == {
+        "socket", "caches", "anon_inode"}, links
+    assert [fd for fd, link in links.items() if link.startswith("socket:")] == [3], links
+    if os.geteuid() == 0:
+        (store,) = [p for p, name in runs.descendants(live.process.pid).items() if name.startswith("devdep-store")]
+        assert os.stat(f"/proc/{pid}").st_uid == os.stat(f"/proc/{store}").st_uid != 0
+        assert all(os.readlink(f"/proc/{pid}/ns/{ns}") != os.readlink(f"/proc/{store}/ns/{ns}") for ns in ("net", "mnt", "pid"))
 
 
 def test_a_job_that_takes_no_request_does_not_end_the_run(cli, repo):

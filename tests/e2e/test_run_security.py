@@ -106,7 +106,7 @@ def test_only_our_own_programs_git_in_its_jail_and_the_vmm_are_executed(traced):
         assert match or "resumed>" in line or "exited with" in line, line
         if match:
             executed.add(match[1])
-    ours = {str(devdep.BUILD / name) for name in ("devdep-cli", "devdep-job", "devdep-jail", "devdep-source", "devdep-store", "devdep-signer",
+    ours = {str(devdep.BUILD / name) for name in ("devdep-cli", "devdep-job", "devdep-jail", "devdep-source", "devdep-store", "devdep-service", "devdep-signer",
                                                    "devdep-prepare")}
     others = executed - ours
     assert ours <= executed and any("qemu-system-x86_64" in p for p in executed), executed

@@ -244,6 +244,16 @@ def test_resolving_what_a_person_writes(repo):
             assert refused.value.code == 2
 
 
+def test_a_full_id_means_its_commit_whatever_a_branch_is_called(repo):
+    v1, v2 = (git(repo, "rev-parse", r + "^{commit}") for r in ("v1", "v2"))
+    for kind in ("heads", "tags", "remotes/origin"):
+        git(repo, "update-ref", f"refs/{kind}/{v1}", v2)
+    git(repo, "update-ref", v1, v2)
+    with Direct(repo) as s:
+        assert s.ask("resolve", ("repository", ""), ("ref", v1))["commit"] == v1
+        assert s.ask("resolve", ("repository", ""), ("ref", f"refs/heads/{v1}"))["commit"] == v2
+
+
 def test_a_linked_work_tree(repo, tmp_path):
     git(repo, "worktree", "add", "-q", tmp_path / "linked", "side")
     (tmp_path / "linked/extra").write_text("only here\n")

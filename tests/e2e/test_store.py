@@ -66,6 +66,17 @@ def test_a_branch_reads_the_default_branchs_caches_and_never_writes_them(shelves
     assert [x["scope"] for x in shelves.entries(shelves.caches)] == ["refs/heads/main", "refs/pull/7/merge"]
 
 
+def test_a_cache_of_another_branch_is_not_had_by_its_id_either(shelves):
+    with start(shelves, "refs/heads/secret") as s:
+        number = s.put_cache("npm-1", archive("a"))["id"]
+    with start(shelves, "refs/pull/7/merge", "refs/heads/main") as s:
+        with pytest.raises(Refused) as refused:
+            s.get("get-cache", number)
+        assert (refused.value.code, str(refused.value)) == (2, f"there is no cache {number} any more")
+    with start(shelves, "refs/pull/8/merge", "refs/heads/secret") as s:
+        assert s.get("get-cache", number) == archive("a")
+
+
 HOSTILE = {
     "dotdot": archive("../x"), "dotdot inside": archive("a/../../x"), "absolute": archive("/etc/passwd"),
     "device": archive("d", type=tarfile.CHRTYPE, size=0), "block device": archive("d", type=tarfile.BLKTYPE, size=0),

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -217,35 +218,87 @@ static void random_text(char *ret, size_t len, unsigned alphabet)
         ret[len] = 0;
 }
 
+#define MOST_VALUES 14
+
+/* A text in pieces through a stream, against the model. Values come in groups: each is in force before the next comes.
+ */
+static void compare_with_the_model(char (*values)[16], const size_t *groups, const char *text)
+{
+        const char *list[MOST_VALUES + 1];
+        struct masks *m = masks_of((const char *const[]){NULL});
+        struct mask_stream *s = NULL;
+        struct buf expected = BUF_INIT, actual = BUF_INIT;
+        size_t n = 0;
+        bool found;
+        for (; *groups; groups++) {
+                for (size_t last = n + *groups; n < last; n++) {
+                        list[n] = values[n];
+                        assert_int_equal(masks_add(m, values[n], strlen(values[n]), &err), 0);
+                }
+                assert_int_equal(masks_found(m, "", 0, &found, &err), 0);
+        }
+        list[n] = NULL;
+        model_mask(list, text, strlen(text), &expected);
+        assert_int_equal(mask_stream_new(m, &s, &err), 0);
+        for (size_t at = 0; text[at];) {
+                size_t piece = (size_t)rand() % 20, len = MIN(strlen(text + at), piece);
+                assert_int_equal(mask_stream_feed(s, text + at, len, &actual, &err), 0);
+                at += len;
+        }
+        assert_int_equal(mask_stream_flush(s, &actual, &err), 0);
+        assert_string_equal(buf_cstr(&actual), buf_cstr(&expected));
+        assert_int_equal(masks_found(m, text, strlen(text), &found, &err), 0);
+        assert_int_equal(found, strstr(buf_cstr(&expected), MASK_TEXT) != NULL);
+        buf_done(&expected);
+        buf_done(&actual);
+        mask_stream_free(s);
+        masks_free(m);
+}
+
 static void random_texts_are_masked_as_by_a_plain_search(void **state)
 {
         (void)state;
         srand(7);
         for (int round = 0; round < 3000; round++) {
                 char values[4][16], text[200];
-                const char *list[5] = {values[0], values[1], values[2], values[3], NULL};
                 unsigned alphabet = 1 + (unsigned)rand() % 3;
                 size_t least = round % 2 ? 4 : 1;
                 for (int i = 0; i < 4; i++)
                         random_text(values[i], least + (size_t)rand() % 8, alphabet);
                 random_text(text, sizeof(text) - 1, alphabet + (unsigned)rand() % 2);
-                struct masks *m = masks_of(list);
-                struct mask_stream *s = NULL;
-                struct buf expected = BUF_INIT, actual = BUF_INIT;
-                model_mask(list, text, strlen(text), &expected);
-                assert_int_equal(mask_stream_new(m, &s, &err), 0);
-                for (size_t at = 0; text[at];) {
-                        size_t piece = (size_t)rand() % 20, n = MIN(strlen(text + at), piece);
-                        assert_int_equal(mask_stream_feed(s, text + at, n, &actual, &err), 0);
-                        at += n;
-                }
-                assert_int_equal(mask_stream_flush(s, &actual, &err), 0);
-                assert_string_equal(buf_cstr(&actual), buf_cstr(&expected));
-                buf_done(&expected);
-                buf_done(&actual);
-                mask_stream_free(s);
-                masks_free(m);
+                compare_with_the_model(values, (const size_t[]){4, 0}, text);
         }
+}
+
+static void values_that_come_later_are_masked_as_those_that_were_there(void **state)
+{
+        (void)state;
+        srand(8);
+        for (int round = 0; round < 3000; round++) {
+                char values[MOST_VALUES][16], text[200];
+                unsigned alphabet = 2 + (unsigned)rand() % 3;
+                size_t least = round % 2 ? 4 : 2;
+                for (int i = 0; i < MOST_VALUES; i++)
+                        random_text(values[i], least + (size_t)rand() % 10, alphabet);
+                random_text(text, sizeof(text) - 1, alphabet);
+                compare_with_the_model(values, (const size_t[]){10, 3, 1, 0}, text);
+        }
+}
+
+/* Were all compiled anew each time, this would take many minutes: the time that a test may take ends it. */
+static void thousands_of_values_one_after_another_do_not_stall(void **state)
+{
+        (void)state;
+        struct masks *m = masks_of((const char *const[]){NULL});
+        char value[40];
+        for (int i = 0; i < 6000; i++) {
+                snprintf(value, sizeof(value), "secret number %d of a hostile guest", i);
+                assert_int_equal(masks_add(m, value, strlen(value), &err), 0);
+                assert_masked(m, value, "***");
+        }
+        assert_masked(m, "secret number 0 of a hostile guest", "***");
+        assert_masked(m, "secret number 6000 of a hostile guest", "secret number 6000 of a hostile guest");
+        masks_free(m);
 }
 
 int main(void)
@@ -261,6 +314,8 @@ int main(void)
                 cmocka_unit_test(found_tells_whether_a_text_holds_a_secret),
                 cmocka_unit_test(a_value_past_the_limit_is_not_taken),
                 cmocka_unit_test(random_texts_are_masked_as_by_a_plain_search),
+                cmocka_unit_test(values_that_come_later_are_masked_as_those_that_were_there),
+                cmocka_unit_test(thousands_of_values_one_after_another_do_not_stall),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

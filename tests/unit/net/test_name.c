@@ -77,9 +77,21 @@ static void lengths_are_limited(void **state)
         assert_int_equal(strlen(ret), NAME_MAX_LENGTH);
 }
 
+static void the_hosts_own_names_are_those_below_its_domain(void **state)
+{
+        (void)state;
+        assert_true(name_is_internal("results.devdep.internal"));
+        assert_true(name_is_internal("a.b.devdep.internal"));
+        assert_false(name_is_internal("devdep.internal"));
+        assert_false(name_is_internal("notdevdep.internal"));
+        assert_false(name_is_internal("results.devdep.internal.example.org"));
+        assert_false(name_is_internal(""));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(the_hosts_own_names_are_those_below_its_domain),
                 cmocka_unit_test(names_are_lower_case_without_the_final_dot),
                 cmocka_unit_test(what_is_no_name_is_refused_with_why),
                 cmocka_unit_test(lengths_are_limited),

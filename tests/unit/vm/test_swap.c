@@ -93,6 +93,8 @@ static void devices_are_safe_by_what_they_are_or_lie_on(void **state)
         put(sys, "254:4", "dm/uuid", "LVM-ghi\n"); /* striped over both */
         put(sys, "254:4", "slaves/dm-0/dev", "254:0\n");
         put(sys, "254:4", "slaves/sda2/dev", "8:2\n");
+        put(sys, "254:7", "slaves/dm-0/dev", "8:2\n"); /* the same, in the other order */
+        put(sys, "254:7", "slaves/sda2/dev", "254:0\n");
         put(sys, "254:5", "dm/uuid", "CRYPT-INTEGRITY-x\n"); /* no encryption */
         put(sys, "254:6", "dm/uuid", "LVM-loop\n");          /* on itself */
         put(sys, "254:6", "slaves/dm-6/dev", "254:6\n");
@@ -106,6 +108,7 @@ static void devices_are_safe_by_what_they_are_or_lie_on(void **state)
         assert_false(swap_device_is_safe(sys, "254:3"));
         assert_false(swap_device_is_safe(sys, "254:4"));
         assert_false(swap_device_is_safe(sys, "254:5"));
+        assert_false(swap_device_is_safe(sys, "254:7"));
         assert_false(swap_device_is_safe(sys, "254:6"));
         assert_false(swap_device_is_safe(sys, "zram1"));
         assert_false(swap_device_is_safe(sys, "9:9"));

@@ -1,0 +1,118 @@
+"""devdep-service by itself, without its jail: the test is devdep-job. `Bridge` lets programs of this host connect to it."""
+import contextlib
+import os
+import socket
+import subprocess
+import threading
+
+import yamux
+from source_session import BUILD
+
+PROGRAM = BUILD / "devdep-service"
+NAME = "results.devdep.internal"
+
+
+class Refused(Exception):
+    def __init__(self, code, message):
+        super().__init__(f"{code}: {message}")
+        self.code, self.message = code, message
+
+
+class Service:
+    """A running devdep-service with a shelf of caches. As a context manager it ends with devdep-job."""
+
+    def __init__(self, caches, *scopes, run="7", job="build"):
+        self.sock, theirs = yamux.socket_pair()
+        argv = [PROGRAM, "--run", run, "--job", job, "--caches", caches]
+        for scope in scopes or ("refs/heads/main",):
+            argv += ["--scope", scope]
+        fd = theirs.fileno()
+        launch = ["/bin/bash", "-c", f'[ {fd} = 3 ] || exec 3<&{fd} {fd}<&-; exec "$@"', "bash"]
+        self.process = subprocess.Popen(launch + [str(a) for a in argv], pass_fds=[fd], env={}, stderr=subprocess.PIPE)
+        theirs.close()
+        self.session, self.opening = yamux.Session(self.sock), threading.Lock()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """The exit status, and what it said."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(2)
+        self.stderr = self.process.communicate(timeout=60)[1].decode()
+        return self.process.returncode
+
+    def connect(self, name=NAME, port=80, op="connect"):
+        with self.opening:
+            stream = self.session.open()
+        stream.write(yamux.fields(op=op, id=1, name=name, port=port))
+        answer = dict(yamux.read_fields(stream))
+        if answer["status"] != b"ok":
+            stream.close()
+            raise Refused(answer.get("code", b"").decode(), answer["message"].decode())
+        return stream
+
+    def ask(self, request, stream=None):
+        """(status, headers, body) of one request given as bytes."""
+        if not stream:
+            stream = self.connect()
+            try:
+                return self.ask(request, stream)
+            finally:
+                stream.close()
+                stream.read_all()
+        stream.write(request)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            piece = stream.read(1)
+            if not piece:
+                raise EOFError(head)
+            head += piece
+        first, *lines = head.decode().split("\r\n")[:-2]
+        headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines)}
+        length = int(headers.get("content-length", 0)) if not request.startswith(b"HEAD") else 0
+        return int(first.split()[1]), headers, stream.read_exact(length) if length else b""
+
+
+class Bridge:
+    """A port of this host; each connection is one of the guest's."""
+
+    def __init__(self, service):
+        self.service, self.listener = service, socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = self.listener.accept()
+                threading.Thread(target=self.carry, args=(sock,), daemon=True).start()
+
+    def carry(self, sock):
+        stream = self.service.connect()
+
+        def out():
+            with contextlib.suppress(OSError, yamux.Closed, TimeoutError):
+                while data := stream.read(1 << 16, 3600):
+                    sock.sendall(data)
+                sock.shutdown(socket.SHUT_WR)
+        threading.Thread(target=out, daemon=True).start()
+        with contextlib.suppress(OSError, yamux.Closed, TimeoutError):
+            while data := sock.recv(1 << 16):
+                stream.write(data)
+            stream.close()
+
+
+def environment(bridge=None):
+    """What a JavaScript action has in its environment."""
+    return {"PATH": os.environ["PATH"], "ACTIONS_RESULTS_URL": f"http://{NAME}/", "ACTIONS_CACHE_SERVICE_V2": "true",
+            "ACTIONS_RUNTIME_TOKEN": "eyJhbGciOiJub25lIn0.e30.", **({"TEST_PORT": str(bridge.port)} if bridge else {})}
