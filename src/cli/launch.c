@@ -1,6 +1,5 @@
 #include "cli/launch.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +9,7 @@
 #include "base/log.h"
 #include "cli/changed.h"
 #include "cli/command.h"
+#include "cli/problems.h"
 #include "cli/repofile.h"
 #include "codec/diag.h"
 #include "workflow/library.h"
@@ -222,16 +222,6 @@ static int make_contexts(struct launch *l, struct launch_workflow *w, const char
         return r < 0 ? r : facts_inputs(w->contexts, workflow, l->o.event, l->inputs, e);
 }
 
-static int write_problems(const struct diag_list *problems, const struct selected *file, struct err *e)
-{
-        AUTO(buf_done) struct buf text = BUF_INIT;
-        int r = diag_render(problems, file->text, file->len, &text, e);
-
-        if (text.len > 0)
-                fwrite(text.data, 1, text.len, stderr);
-        return r;
-}
-
 static int plan_one(struct launch *l, struct launch_workflow *w, const char *run, struct err *e)
 {
         AUTO(diag_freep) struct diag_list *problems = NULL;
@@ -251,7 +241,7 @@ static int plan_one(struct launch *l, struct launch_workflow *w, const char *run
         if (r < 0)
                 return r;
         bool refused = r == PLAN_E_REFUSED;
-        r = write_problems(problems, w->file, e);
+        r = problems_report(problems, w->file->text, w->file->len, e);
         return r == 0 && refused ? diag_to_err(problems, e) : r;
 }
 

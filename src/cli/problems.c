@@ -71,6 +71,16 @@ static json_t *text_json(const char *text)
         return json;
 }
 
+int problems_report(const struct diag_list *problems, const char *source, size_t len, struct err *e)
+{
+        AUTO(buf_done) struct buf text = BUF_INIT;
+        int r = diag_render(problems, source, len, &text, e);
+
+        if (r == 0 && text.len > 0)
+                fwrite(text.data, 1, text.len, stderr);
+        return r;
+}
+
 json_t *problems_json(const struct diag_list *problems)
 {
         json_t *list = json_array();

@@ -60,11 +60,8 @@ static int take_digest(struct profile_file *f, struct err *e)
 
 static int report(const struct profile_file *f, const struct diag_list *problems, struct err *e)
 {
-        AUTO(buf_done) struct buf text = BUF_INIT;
-        int r = diag_render(problems, f->text, f->len, &text, e);
+        int r = problems_report(problems, f->text, f->len, e);
 
-        if (r == 0 && text.len > 0)
-                fwrite(text.data, 1, text.len, stderr);
         return r < 0 ? r : diag_to_err(problems, e);
 }
 

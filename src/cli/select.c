@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -73,17 +72,6 @@ int selection_keep_job(struct selection *s, const char *job, struct err *e)
         return 0;
 }
 
-static int report_problems(const struct diag_list *problems, const struct selected *s, struct err *e)
-{
-        struct buf text = BUF_INIT;
-        int r = diag_render(problems, s->text, s->len, &text, e);
-
-        if (r == 0 && text.len > 0)
-                fwrite(text.data, 1, text.len, stderr);
-        buf_done(&text);
-        return r;
-}
-
 static int keep(struct search *s, struct selected *found, struct err *e)
 {
         struct selected *v = reallocarray(s->ret->v, s->ret->n + 1, sizeof(*v));
@@ -130,7 +118,7 @@ static int parse_file(struct search *s, int fd, const char *name, struct err *e)
                 r = diag_new(name, &problems, e);
         if (r == 0)
                 r = workflow_parse(name, found.text, found.len, problems, &found.workflow, e);
-        if (r >= 0 && report_problems(problems, &found, e) < 0)
+        if (r >= 0 && problems_report(problems, found.text, found.len, e) < 0)
                 r = -1;
         if (r == WORKFLOW_E_INVALID) {
                 s->invalid++;

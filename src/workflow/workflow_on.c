@@ -9,7 +9,6 @@
 
 #define MAX_DISPATCH_INPUTS 25
 
-/* A filter and its -ignore form exclude each other. */
 /* GitHub's parser takes both filters and its service refuses the file then: a warning here, and plan_new() refuses. */
 static int warn_of_both(struct reader *r, const struct yaml_node *ignore, const char *name, struct wf_event *ret)
 {
