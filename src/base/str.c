@@ -73,6 +73,14 @@ bool str_ieq(const char *a, const char *b)
         return fold(*a) == fold(*b);
 }
 
+bool str_iin(const char *s, const char *const *list, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                if (str_ieq(list[i], s))
+                        return true;
+        return false;
+}
+
 bool str_starts(const char *s, const char *prefix)
 {
         return strncmp(s, prefix, strlen(prefix)) == 0;

@@ -10,10 +10,11 @@ struct err;
 
 /* A printf into new memory; NULL when out of memory. */
 char *str_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-char *str_dup(const char *s);               /* NULL in gives NULL out */
-char *str_ndup(const char *s, size_t n);    /* stops at NUL or n bytes */
-bool str_eq(const char *a, const char *b);  /* NULL equals only NULL */
-bool str_ieq(const char *a, const char *b); /* ASCII case folded */
+char *str_dup(const char *s);                                   /* NULL in gives NULL out */
+char *str_ndup(const char *s, size_t n);                        /* stops at NUL or n bytes */
+bool str_eq(const char *a, const char *b);                      /* NULL equals only NULL */
+bool str_ieq(const char *a, const char *b);                     /* ASCII case folded */
+bool str_iin(const char *s, const char *const *list, size_t n); /* is it in the list, ASCII case folded? */
 bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
 /* Copy into dst[size], always NUL-terminated; returns false when it had to cut. */

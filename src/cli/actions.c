@@ -153,7 +153,7 @@ static int check_step(struct actions *a, const struct wf_step *s, const char *wh
                 r = refuse(ret, "ask the author of the action", "%s", why.msg);
         else if (u.kind == USES_DOCKER)
                 r = refuse(ret, "use another action, or none", "a Docker action cannot run in a microVM");
-        else if (u.kind == USES_REMOTE && !plan_is_builtin(&u))
+        else if (u.kind == USES_REMOTE && !plan_builtin_of(&u))
                 r = check(a, &u, depth + 1, ret, e);
         uses_done(&u);
         if (r != PLAN_ACTION_E_REFUSED)

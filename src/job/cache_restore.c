@@ -62,10 +62,6 @@ static bool has_post(const struct step *s)
 
 /* ---- inputs ---- */
 
-static const char *const known_inputs[] = {"path",        "key", "restore-keys", "fail-on-cache-miss", "lookup-only",
-                                           "save-always", NULL};
-static const char *const ignored_inputs[] = {"upload-chunk-size", "enableCrossOsArchive", NULL};
-
 static int read_keys(struct restore *c, struct err *e)
 {
         int r = cache_key_read(c->step, &c->key, e);
@@ -83,9 +79,8 @@ static int read_keys(struct restore *c, struct err *e)
 
 static int read_inputs(struct restore *c, struct err *e)
 {
-        static const struct inputs_lists lists = {.known = known_inputs, .ignored = ignored_inputs};
         struct step *s = c->step;
-        int r = inputs_check(s, &lists, e);
+        int r = inputs_check(s, e);
         if (r == 0)
                 r = read_keys(c, e);
         if (r == 0)

@@ -92,32 +92,6 @@ static int settle(struct checkout *c, int r, struct err *e)
 
 /* ---- inputs ---- */
 
-/* Inputs that mean nothing where no network and no credential exists. */
-static const char *const ignored_inputs[] = {"token",
-                                             "ssh-key",
-                                             "ssh-known-hosts",
-                                             "ssh-strict",
-                                             "ssh-user",
-                                             "persist-credentials",
-                                             "show-progress",
-                                             "set-safe-directory",
-                                             "reference",
-                                             "filter",
-                                             "github-server-url",
-                                             "allow-unsafe-pr-checkout",
-                                             NULL};
-static const char *const known_inputs[] = {"repository",
-                                           "ref",
-                                           "path",
-                                           "clean",
-                                           "fetch-depth",
-                                           "fetch-tags",
-                                           "submodules",
-                                           "sparse-checkout",
-                                           "sparse-checkout-cone-mode",
-                                           "lfs",
-                                           NULL};
-
 static int read_path(struct checkout *c, struct err *e)
 {
         AUTO(auto_free) char *path = NULL;
@@ -194,8 +168,7 @@ static int note_extent(struct checkout *c, struct err *e)
 
 static int read_inputs(struct checkout *c, struct err *e)
 {
-        static const struct inputs_lists lists = {.known = known_inputs, .ignored = ignored_inputs};
-        int r = inputs_check(c->step, &lists, e);
+        int r = inputs_check(c->step, e);
         if (r == 0)
                 r = read_repository(c, e);
         if (r == 0)

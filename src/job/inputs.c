@@ -1,6 +1,5 @@
 #include "job/inputs.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,14 +15,7 @@
 #include "job/step.h"
 #include "job/texts.h"
 #include "job/view.h"
-
-static bool is_in(const char *name, const char *const *list, size_t n)
-{
-        for (size_t i = 0; i < n; i++)
-                if (str_ieq(list[i], name))
-                        return true;
-        return false;
-}
+#include "workflow/plan.h"
 
 int inputs_evaluate(struct step *s, struct err *e)
 {
@@ -55,7 +47,7 @@ int inputs_warn_unexpected(struct step *s, const char *const *known, size_t n_kn
         AUTO(buf_done) struct buf unexpected = BUF_INIT, valid = BUF_INIT;
         int r = 0;
         for (size_t i = 0; r == 0 && i < map_count(s->with); i++)
-                if (!is_in(map_key_at(s->with, i), known, n_known))
+                if (!str_iin(map_key_at(s->with, i), known, n_known))
                         r = name_them(&unexpected, map_key_at(s->with, i), e);
         if (r < 0 || !unexpected.len)
                 return r;
@@ -74,21 +66,15 @@ static bool is_asked(const char *value)
         return value && *value && !str_ieq(value, "false");
 }
 
-int inputs_check(struct step *s, const struct inputs_lists *lists, struct err *e)
+int inputs_check(struct step *s, struct err *e)
 {
-        const char *const *const all[] = {lists->known, lists->more, lists->ignored, lists->refused};
-        const char *names[INPUTS_MAX];
-        size_t n = 0;
-        for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-                for (const char *const *p = all[i]; p && *p; p++) {
-                        assert(n < INPUTS_MAX);
-                        names[n++] = *p;
-                }
-        for (const char *const *p = lists->refused; p && *p; p++)
+        const struct plan_builtin *b = plan_builtin_named(s->builtin->name);
+        const char *known[PLAN_MAX_BUILTIN_INPUTS];
+        for (const char *const *p = b->refused; p && *p; p++)
                 if (is_asked(find(s, *p)))
                         return err_set(e, ERR_RUN_FAILED, "with.%s: the built-in %s cannot do this; leave it out", *p,
-                                       s->builtin->name);
-        return inputs_warn_unexpected(s, names, n, e);
+                                       b->name);
+        return inputs_warn_unexpected(s, known, plan_builtin_inputs(b, known), e);
 }
 
 int inputs_text(struct step *s, const char *name, char **ret, struct err *e)

@@ -282,17 +282,6 @@ static int read_file(struct setup *u, const char *name, struct err *e)
 
 /* ---- inputs ---- */
 
-/* The latter two mean nothing: nothing is fetched. */
-static const char *const common_inputs[] = {"architecture", "cache", "cache-dependency-path",
-                                            "check-latest", "token", NULL};
-
-static int check_inputs(struct setup *u, struct err *e)
-{
-        const struct setup_tool *t = u->tool;
-        const struct inputs_lists lists = {t->known, common_inputs, t->ignored, t->refused};
-        return inputs_check(u->step, &lists, e);
-}
-
 static int check_architecture(struct setup *u, struct err *e)
 {
         AUTO(auto_free) char *text = NULL;
@@ -366,7 +355,7 @@ int setup_start(struct step *s, const struct setup_tool *tool, struct err *e)
                 return err_nomem(e);
         *u = (struct setup){.step = s, .tool = tool, .told = BUF_INIT_MAX(TOOL_MAX_OUTPUT)};
         s->private = u;
-        int r = check_inputs(u, e);
+        int r = inputs_check(u->step, e);
         if (r == 0)
                 r = check_architecture(u, e);
         if (r == 0)

@@ -85,18 +85,12 @@ static int use(struct setup *u, struct err *e)
 
 static int start(struct step *s, struct err *e)
 {
-        static const char *const known[] = {"python-version", "python-version-file", "update-environment", NULL},
-                                 *const ignored[] = {"allow-prereleases", NULL},
-                                 *const refused[] = {"freethreaded", "pip-version", "pip-install", NULL};
         static const struct setup_tool tool = {.tool = TOOL_PYTHON,
                                                .what = "Python",
                                                .package = "python3",
                                                .version_input = "python-version",
                                                .file_input = "python-version-file",
                                                .fallback_file = ".python-version",
-                                               .known = known,
-                                               .ignored = ignored,
-                                               .refused = refused,
                                                .probe = probe,
                                                .default_kind = "path",
                                                .use = use};

@@ -108,9 +108,19 @@ struct plan_options {
         void *action_user;
 };
 
-/* The names of what devdep-job has built in, in lower case, up to a NULL; a version is not looked at. */
-extern const char *const plan_builtins[];
-bool plan_is_builtin(const struct uses *u);
+/* What devdep-job has built in, up to a row without a name. */
+#define PLAN_MAX_BUILTIN_INPUTS 64u /* of one row, in both lists */
+struct plan_builtin {
+        const char *name;           /* in lower case, without a version */
+        const char *const *inputs;  /* of the real action, up to a NULL; also those that mean nothing here */
+        const char *const *refused; /* those that the built-in one cannot honour, up to a NULL; or NULL */
+};
+extern const struct plan_builtin plan_builtins[];
+/* NULL: it is not built in. A version is not looked at. */
+const struct plan_builtin *plan_builtin_of(const struct uses *u);
+const struct plan_builtin *plan_builtin_named(const char *name);
+/* Both lists; returns how many. */
+size_t plan_builtin_inputs(const struct plan_builtin *b, const char *ret[PLAN_MAX_BUILTIN_INPUTS]);
 
 /* The workflow must outlive the plan. 0; PLAN_E_REFUSED: `problems` has errors; negative: ERR_USAGE for an unknown
  * --job (names the known ones), or no memory. */

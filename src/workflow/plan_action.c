@@ -19,19 +19,36 @@ static int warn(const struct follow *f, const struct wf_str *at, const char *hin
                         "%s", message);
 }
 
-static int unknown_input(const struct follow *f, const struct wf_str *given, const struct library_file *file,
-                         struct err *e)
+static int unknown_input(const struct follow *f, const struct wf_str *given, const char *const *known, size_t n,
+                         const char *action, struct err *e)
+{
+        char hint[160], message[400];
+        const char *near = str_nearest(given->text, known, n);
+        snprintf(hint, sizeof(hint), "did you mean '%s'?", near ? near : "");
+        snprintf(message, sizeof(message), "the action has no input '%.100s' (%.200s)", given->text, action);
+        return warn(f, given, near ? hint : NULL, message, e);
+}
+
+static int unknown_of_file(const struct follow *f, const struct wf_str *given, const struct library_file *file,
+                           struct err *e)
 {
         const struct action *a = file->action;
         const char *known[MAX_NAMES];
-        char hint[160], message[400];
         size_t n = MIN(a->n_inputs, (size_t)MAX_NAMES);
         for (size_t i = 0; i < n; i++)
                 known[i] = a->inputs[i].name.text;
-        const char *near = str_nearest(given->text, known, n);
-        snprintf(hint, sizeof(hint), "did you mean '%s'?", near ? near : "");
-        snprintf(message, sizeof(message), "the action has no input '%.100s' (%.200s)", given->text, file->path);
-        return warn(f, given, near ? hint : NULL, message, e);
+        return unknown_input(f, given, known, n, file->path, e);
+}
+
+static int check_builtin(const struct follow *f, const struct wf_step *s, const struct plan_builtin *b, struct err *e)
+{
+        const char *known[PLAN_MAX_BUILTIN_INPUTS];
+        size_t n = plan_builtin_inputs(b, known);
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < s->with.n; i++)
+                if (s->with.v[i].name.text && !str_iin(s->with.v[i].name.text, known, n))
+                        r = unknown_input(f, &s->with.v[i].name, known, n, b->name, e);
+        return r;
 }
 
 /* As the runner, which warns too and runs the action all the same. */
@@ -42,7 +59,7 @@ static int check_inputs(const struct follow *f, const struct wf_step *s, const s
         int r = 0;
         for (size_t i = 0; r == 0 && i < s->with.n; i++)
                 if (!action_input(a, s->with.v[i].name.text))
-                        r = unknown_input(f, &s->with.v[i].name, file, e);
+                        r = unknown_of_file(f, &s->with.v[i].name, file, e);
         for (size_t i = 0; r == 0 && i < a->n_inputs; i++) {
                 const struct action_input *in = &a->inputs[i];
                 bool given = in->default_value.text != NULL || s->with.expression.text != NULL;
@@ -125,7 +142,8 @@ static int follow_step(const struct follow *f, const struct wf_step *s, unsigned
                 return 0;
         if (uses_parse(s->uses.text, &u, &why) < 0)
                 return why.code == ERR_USAGE ? 0 : err_nomem(e); /* what is no `uses` was told */
-        int r = u.kind == USES_LOCAL ? follow_local(f, s, u.path, level, e) : 0;
+        const struct plan_builtin *b = plan_builtin_of(&u);
+        int r = b ? check_builtin(f, s, b, e) : u.kind == USES_LOCAL ? follow_local(f, s, u.path, level, e) : 0;
         uses_done(&u);
         return r;
 }

@@ -19,33 +19,6 @@ static int refuse(struct refusals *l, struct yaml_pos pos, const char *hint, str
         return diag_add(l->problems, l->severity, pos.line, pos.column, 1, hint, e, "%s cannot be run yet", what);
 }
 
-const char *const plan_builtins[] = {"actions/checkout",
-                                     "actions/upload-artifact",
-                                     "actions/download-artifact",
-                                     "actions/cache",
-                                     "actions/cache/restore",
-                                     "actions/cache/save",
-                                     "actions/setup-node",
-                                     "actions/setup-python",
-                                     "actions/setup-go",
-                                     "actions/setup-java",
-                                     NULL};
-
-/* Is it the name of this action, its path included? */
-static bool is_named(const struct uses *u, const char *name)
-{
-        size_t n = strlen(u->repository);
-        return strncmp(u->repository, name, n) == 0 && str_eq(name + n + (name[n] == '/'), u->path);
-}
-
-bool plan_is_builtin(const struct uses *u)
-{
-        for (size_t i = 0; u->kind == USES_REMOTE && plan_builtins[i]; i++)
-                if (is_named(u, plan_builtins[i]))
-                        return true;
-        return false;
-}
-
 static int add(struct refusals *l, const struct wf_str *uses, const char *hint, struct err *e, const char *what)
 {
         return diag_add(l->problems, l->severity, uses->pos.line, uses->pos.column, (unsigned)strlen(uses->text), hint,
@@ -86,7 +59,7 @@ static int refuse_uses(const struct wf_str *uses, struct refusals *l, struct err
                            "a Docker action");
         else if (u.kind == USES_LOCAL)
                 r = refuse_local(uses, l, e);
-        else if (u.kind == USES_REMOTE && !plan_is_builtin(&u))
+        else if (u.kind == USES_REMOTE && !plan_builtin_of(&u))
                 r = refuse_remote(uses, &u, l, e);
         uses_done(&u);
         return r;

@@ -83,6 +83,14 @@ def test_called_workflows_and_actions_are_checked_under_their_own_names(tree):
         ("actions/two/action.yml", "actions/one/action.yml:5:39, called from .github/workflows/ci.yml:7:16")}
 
 
+def test_an_input_that_a_built_in_action_does_not_have_is_a_warning(cli, folder):
+    (folder / "w.yml").write_text("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{uses: Actions/Checkout@v4, with: {fetchdepth: 0, lfs: true}},"
+                                  " {uses: actions/setup-java@v4, with: {jdk-file: x, Cache: maven}}, {uses: other/action@v1, with: {any: 1}}]}}\n")
+    result = cli("validate", "--file", folder / "w.yml")
+    assert result.status == 0 and "warning: the action has no input 'fetchdepth' (actions/checkout)" in result.out, result
+    assert "did you mean 'fetch-depth'?" in result.out and "1 warning\n" in result.out
+
+
 def test_warnings_of_called_files_are_theirs(tree):
     called = CALLED + "      - run: echo ${{ github.head_ref }}\n  c: {container: x, runs-on: y, steps: [{run: a}]}\n"
     result = tree(".github/workflows/ci.yml", ci=CALL.replace("leve", "level"), called=called, one=ACTION.replace(", {uses: ./actions/two}", ""))

@@ -12,6 +12,8 @@ static void strings_compare_with_null(void **state)
         assert_false(str_eq(NULL, "") || str_eq("a", NULL) || str_eq("a", "A"));
         assert_true(str_ieq("CI.yml", "ci.YML") && str_ieq(NULL, NULL));
         assert_false(str_ieq("a", "ab") || str_ieq("[", "{") || str_ieq(NULL, "a"));
+        assert_true(str_iin("B", (const char *const[]){"a", "b"}, 2));
+        assert_false(str_iin("b", (const char *const[]){"a", "b"}, 1) || str_iin("a", NULL, 0));
         assert_true(str_starts("abc", "ab") && str_ends("abc", "bc") && str_ends("a", ""));
         assert_false(str_starts("a", "ab") || str_ends("c", "bc"));
 }

@@ -7,12 +7,18 @@
 static void every_action_that_the_planner_takes_for_built_in_has_a_row(void **state)
 {
         (void)state;
-        for (size_t i = 0; plan_builtins[i]; i++) {
-                AUTO(auto_free) char *uses = str_printf("%s@v1", plan_builtins[i]);
+        for (size_t i = 0; plan_builtins[i].name; i++) {
+                AUTO(auto_free) char *uses = str_printf("%s@v1", plan_builtins[i].name);
                 const struct builtin *row = builtin_find(uses);
                 if (!row)
                         fail_msg("%s has no row", uses);
-                assert_string_equal(row->name, plan_builtins[i]);
+                assert_string_equal(row->name, plan_builtins[i].name);
+                size_t n = 0;
+                for (const char *const *p = plan_builtins[i].inputs; *p; p++)
+                        n++;
+                for (const char *const *p = plan_builtins[i].refused; p && *p; p++)
+                        n++;
+                assert_in_range(n, 1, PLAN_MAX_BUILTIN_INPUTS);
         }
 }
 
