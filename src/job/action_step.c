@@ -38,32 +38,15 @@ static int warn(struct step *s, char *text /* taken */, struct err *e)
         return mine ? output_annotate(s->output, "warning", NULL, mine, e) : err_nomem(e);
 }
 
-static int add_names(struct buf *b, const struct action *a, struct err *e)
-{
-        int r = 0;
-        for (size_t i = 0; r == 0 && i < a->n_inputs; i++)
-                r = buf_printf(b, e, "%s'%s'", i ? ", " : "", a->inputs[i].name.text);
-        return r;
-}
-
 /* Inputs that the action does not have go through all the same, as at GitHub. */
 static int warn_unexpected(struct step *s, const struct action *a, struct err *e)
 {
-        struct buf names = BUF_INIT, known = BUF_INIT;
-        int r = 0;
-        for (size_t i = 0; r == 0 && i < map_count(s->with); i++)
-                if (!action_input(a, map_key_at(s->with, i)))
-                        r = buf_printf(&names, e, "%s'%s'", names.len ? ", " : "", map_key_at(s->with, i));
-        if (r == 0 && names.len)
-                r = add_names(&known, a, e);
-        if (r == 0 && names.len)
-                r = warn(s,
-                         str_printf("Unexpected input(s) %.*s, valid inputs are [%.*s]", (int)names.len,
-                                    (const char *)names.data, (int)known.len, (const char *)known.data),
-                         e);
-        buf_done(&names);
-        buf_done(&known);
-        return r;
+        AUTO(auto_free) const char **names = calloc(a->n_inputs + 1, sizeof(*names));
+        if (!names)
+                return err_nomem(e);
+        for (size_t i = 0; i < a->n_inputs; i++)
+                names[i] = a->inputs[i].name.text;
+        return inputs_warn_unexpected(s, names, a->n_inputs, e);
 }
 
 static int warn_input(struct step *s, const struct action_input *in, bool given, struct err *e)

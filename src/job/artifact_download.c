@@ -65,8 +65,8 @@ static void download_interrupt(struct step *s)
 
 /* ---- inputs ---- */
 
-static const char *const known_inputs[] = {"name",           "artifact-ids", "path",   "pattern",
-                                           "merge-multiple", "repository",   "run-id", "github-token"};
+static const char *const known_inputs[] = {"name",       "artifact-ids", "path",         "pattern", "merge-multiple",
+                                           "repository", "run-id",       "github-token", NULL};
 
 /* Artifacts of other runs are not here: whoever asks for them has to know. */
 static int check_place(struct download *d, struct err *e)
@@ -128,8 +128,9 @@ static int read_path(struct download *d, struct err *e)
 
 static int read_inputs(struct download *d, struct err *e)
 {
+        static const struct inputs_lists lists = {.known = known_inputs};
         struct step *s = d->step;
-        int r = inputs_check(s, known_inputs, ARRAY_SIZE(known_inputs), NULL, 0, e);
+        int r = inputs_check(s, &lists, e);
         if (r == 0)
                 r = check_place(d, e);
         if (r == 0)

@@ -98,13 +98,9 @@ static void upload_interrupt(struct step *s)
 
 /* ---- inputs ---- */
 
-static const char *const known_inputs[] = {"name",
-                                           "path",
-                                           "if-no-files-found",
-                                           "retention-days",
-                                           "compression-level",
-                                           "overwrite",
-                                           "include-hidden-files"};
+static const char *const known_inputs[] = {
+        "name", "path", "if-no-files-found", "retention-days", "compression-level", "overwrite", "include-hidden-files",
+        NULL};
 
 static int read_name(struct upload *u, struct err *e)
 {
@@ -157,8 +153,9 @@ static int read_days(struct upload *u, struct err *e)
 
 static int read_inputs(struct upload *u, struct err *e)
 {
+        static const struct inputs_lists lists = {.known = known_inputs};
         uint64_t level;
-        int r = inputs_check(u->step, known_inputs, ARRAY_SIZE(known_inputs), NULL, 0, e);
+        int r = inputs_check(u->step, &lists, e);
         if (r == 0)
                 r = read_name(u, e);
         if (r == 0)

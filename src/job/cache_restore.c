@@ -62,9 +62,9 @@ static bool has_post(const struct step *s)
 
 /* ---- inputs ---- */
 
-static const char *const known_inputs[] = {"path",        "key",        "restore-keys", "fail-on-cache-miss",
-                                           "lookup-only", "save-always"};
-static const char *const ignored_inputs[] = {"upload-chunk-size", "enableCrossOsArchive"};
+static const char *const known_inputs[] = {"path",        "key", "restore-keys", "fail-on-cache-miss", "lookup-only",
+                                           "save-always", NULL};
+static const char *const ignored_inputs[] = {"upload-chunk-size", "enableCrossOsArchive", NULL};
 
 static int read_keys(struct restore *c, struct err *e)
 {
@@ -83,8 +83,9 @@ static int read_keys(struct restore *c, struct err *e)
 
 static int read_inputs(struct restore *c, struct err *e)
 {
+        static const struct inputs_lists lists = {.known = known_inputs, .ignored = ignored_inputs};
         struct step *s = c->step;
-        int r = inputs_check(s, known_inputs, ARRAY_SIZE(known_inputs), ignored_inputs, ARRAY_SIZE(ignored_inputs), e);
+        int r = inputs_check(s, &lists, e);
         if (r == 0)
                 r = read_keys(c, e);
         if (r == 0)

@@ -296,17 +296,17 @@ void cache_save_interrupt(struct cache_save *c)
 
 /* ---- actions/cache/save ---- */
 
-static const char *const known_inputs[] = {"path", "key"};
-static const char *const ignored_inputs[] = {"upload-chunk-size", "enableCrossOsArchive"};
+static const char *const known_inputs[] = {"path", "key", NULL};
+static const char *const ignored_inputs[] = {"upload-chunk-size", "enableCrossOsArchive", NULL};
 
 static int save_start(struct step *s, struct err *e)
 {
+        static const struct inputs_lists lists = {.known = known_inputs, .ignored = ignored_inputs};
         AUTO(cache_key_done) struct cache_key k = {0};
         struct cache_save *c = NULL;
         int r = store_step_check(s, e);
         if (r == 0)
-                r = inputs_check(s, known_inputs, ARRAY_SIZE(known_inputs), ignored_inputs, ARRAY_SIZE(ignored_inputs),
-                                 e);
+                r = inputs_check(s, &lists, e);
         if (r == 0)
                 r = cache_key_read(s, &k, e);
         if (r == 0)

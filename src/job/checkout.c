@@ -93,21 +93,30 @@ static int settle(struct checkout *c, int r, struct err *e)
 /* ---- inputs ---- */
 
 /* Inputs that mean nothing where no network and no credential exists. */
-static const char *const ignored_inputs[] = {
-        "token",
-        "ssh-key",
-        "ssh-known-hosts",
-        "ssh-strict",
-        "ssh-user",
-        "persist-credentials",
-        "show-progress",
-        "set-safe-directory",
-        "lfs",
-        "github-server-url",
-        "allow-unsafe-pr-checkout",
-};
-static const char *const known_inputs[] = {"repository",  "ref",        "path",      "clean",
-                                           "fetch-depth", "fetch-tags", "submodules"};
+static const char *const ignored_inputs[] = {"token",
+                                             "ssh-key",
+                                             "ssh-known-hosts",
+                                             "ssh-strict",
+                                             "ssh-user",
+                                             "persist-credentials",
+                                             "show-progress",
+                                             "set-safe-directory",
+                                             "reference",
+                                             "filter",
+                                             "github-server-url",
+                                             "allow-unsafe-pr-checkout",
+                                             NULL};
+static const char *const known_inputs[] = {"repository",
+                                           "ref",
+                                           "path",
+                                           "clean",
+                                           "fetch-depth",
+                                           "fetch-tags",
+                                           "submodules",
+                                           "sparse-checkout",
+                                           "sparse-checkout-cone-mode",
+                                           "lfs",
+                                           NULL};
 
 static int read_path(struct checkout *c, struct err *e)
 {
@@ -167,10 +176,26 @@ static int read_submodules(struct checkout *c, struct err *e)
         return 0;
 }
 
+/* What changes only how much there is: said, and not looked at. */
+static int note_extent(struct checkout *c, struct err *e)
+{
+        AUTO(auto_free) char *sparse = NULL;
+        bool lfs = false;
+        int r = inputs_text(c->step, "sparse-checkout", &sparse, e);
+        if (r == 0 && sparse)
+                r = output_note(c->step->output, e, "sparse-checkout: all files are checked out here");
+        if (r == 0)
+                r = inputs_bool(c->step, "lfs", false, &lfs, e);
+        if (r < 0 || !lfs)
+                return r;
+        return output_annotate(c->step->output, "warning", NULL,
+                               "lfs: files of Git LFS stay pointers: no server of theirs is asked", e);
+}
+
 static int read_inputs(struct checkout *c, struct err *e)
 {
-        int r = inputs_check(c->step, known_inputs, ARRAY_SIZE(known_inputs), ignored_inputs,
-                             ARRAY_SIZE(ignored_inputs), e);
+        static const struct inputs_lists lists = {.known = known_inputs, .ignored = ignored_inputs};
+        int r = inputs_check(c->step, &lists, e);
         if (r == 0)
                 r = read_repository(c, e);
         if (r == 0)
@@ -179,6 +204,8 @@ static int read_inputs(struct checkout *c, struct err *e)
                 r = read_depth(c, e);
         if (r == 0)
                 r = read_submodules(c, e);
+        if (r == 0)
+                r = note_extent(c, e);
         if (r == 0)
                 r = inputs_bool(c->step, "clean", true, &c->clean, e);
         return r < 0 ? r : inputs_text(c->step, "ref", &c->ref, e);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/num.h"
@@ -15,6 +16,7 @@
 #include "job/job_priv.h"
 #include "job/journal.h"
 #include "job/loaded.h"
+#include "job/mask.h"
 #include "job/scope.h"
 #include "job/sequence.h"
 #include "job/spec.h"
@@ -33,13 +35,33 @@ static const char *control_name(const struct spec_step *p)
         return p->parallel ? "Parallel group" : p->cancel ? "Cancel" : p->wait_all ? "Wait for all" : "Wait";
 }
 
-static char *default_name(const struct spec_step *p)
+/* The first line, as a name begins with it. Masked before it is cut: half a secret is in no mask. */
+static int run_name(struct step *s, const char *text, char **ret, struct err *e)
 {
-        const char *text = p->run ? p->run : p->uses;
-        if (!text)
-                return str_dup(control_name(p));
-        text += strspn(text, " \t\r\n");
-        return str_printf("Run %.*s", (int)MIN(strcspn(text, "\r\n"), MAX_NAME), text);
+        AUTO(buf_done) struct buf masked = BUF_INIT;
+        int r = masks_text(s->job->config.masks, text, strlen(text), &masked, e);
+        const char *line = r == 0 ? buf_cstr(&masked) : NULL;
+        if (line) {
+                line += strspn(line, " \t\r\n");
+                *ret = str_printf("Run %.*s", (int)MIN(strcspn(line, "\r\n"), MAX_NAME), line);
+        }
+        return *ret ? 0 : r < 0 ? r : err_nomem(e);
+}
+
+/* What it runs, with the values of expressions as in GitHub's runner. What cannot be evaluated stays as it is written,
+ * and so does hashFiles(): no files are digested for the name of a step that may be skipped. */
+static int default_name(struct step *s, char **ret, struct err *e)
+{
+        const char *written = s->spec->run ? s->spec->run : s->spec->uses;
+        AUTO(auto_free) char *text = NULL;
+        struct err ignored = ERR_INIT;
+        if (!written) {
+                *ret = str_dup(control_name(s->spec));
+                return *ret ? 0 : err_nomem(e);
+        }
+        bool evaluates = strstr(written, "${{") && !strcasestr(written, "hashFiles");
+        bool has_text = evaluates && step_text(s, written, "name", &text, &ignored) == 0;
+        return run_name(s, has_text ? text : written, ret, e);
 }
 
 static int name_step(struct step *s, struct err *e)
@@ -52,11 +74,11 @@ static int name_step(struct step *s, struct err *e)
                 return 0;
         if (r < 0)
                 s->name = str_ndup(s->spec->name, MAX_NAME);
-        if (!s->name || !*s->name) {
-                free(s->name);
-                s->name = default_name(s->spec);
-        }
-        return s->name ? 0 : err_nomem(e);
+        if (s->name && *s->name)
+                return 0;
+        free(s->name);
+        s->name = NULL;
+        return default_name(s, &s->name, e);
 }
 
 /* "__run", "__actions_checkout", as GitHub's runner names what has no id. */

@@ -1,14 +1,17 @@
 #include "job/inputs.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/map.h"
 #include "base/num.h"
 #include "base/str.h"
 #include "job/builtin.h"
+#include "job/output.h"
 #include "job/spec.h"
 #include "job/step.h"
 #include "job/texts.h"
@@ -42,18 +45,50 @@ bool inputs_given(const struct step *s, const char *name)
         return find(s, name);
 }
 
-int inputs_check(struct step *s, const char *const *known, size_t n_known, const char *const *ignored, size_t n_ignored,
-                 struct err *e)
+static int name_them(struct buf *b, const char *name, struct err *e)
 {
-        for (size_t i = 0; i < map_count(s->with); i++) {
-                const char *name = map_key_at(s->with, i);
-                if (is_in(name, known, n_known) || is_in(name, ignored, n_ignored))
-                        continue;
-                const char *near = str_nearest(name, known, n_known);
-                return err_set(e, ERR_RUN_FAILED, "with.%s: not an input that the built-in %s has%s%s%s", name,
-                               s->builtin->name, near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
-        }
-        return 0;
+        return buf_printf(b, e, "%s'%s'", b->len ? ", " : "", name);
+}
+
+int inputs_warn_unexpected(struct step *s, const char *const *known, size_t n_known, struct err *e)
+{
+        AUTO(buf_done) struct buf unexpected = BUF_INIT, valid = BUF_INIT;
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < map_count(s->with); i++)
+                if (!is_in(map_key_at(s->with, i), known, n_known))
+                        r = name_them(&unexpected, map_key_at(s->with, i), e);
+        if (r < 0 || !unexpected.len)
+                return r;
+        for (size_t i = 0; r == 0 && i < n_known; i++)
+                r = name_them(&valid, known[i], e);
+        if (r < 0)
+                return r;
+        AUTO(auto_free)
+        char *text = str_printf("Unexpected input(s) %.*s, valid inputs are [%.*s]", (int)unexpected.len,
+                                (const char *)unexpected.data, (int)valid.len, (const char *)valid.data);
+        return text ? output_annotate(s->output, "warning", NULL, text, e) : err_nomem(e);
+}
+
+static bool is_asked(const char *value)
+{
+        return value && *value && !str_ieq(value, "false");
+}
+
+int inputs_check(struct step *s, const struct inputs_lists *lists, struct err *e)
+{
+        const char *const *const all[] = {lists->known, lists->more, lists->ignored, lists->refused};
+        const char *names[INPUTS_MAX];
+        size_t n = 0;
+        for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+                for (const char *const *p = all[i]; p && *p; p++) {
+                        assert(n < INPUTS_MAX);
+                        names[n++] = *p;
+                }
+        for (const char *const *p = lists->refused; p && *p; p++)
+                if (is_asked(find(s, *p)))
+                        return err_set(e, ERR_RUN_FAILED, "with.%s: the built-in %s cannot do this; leave it out", *p,
+                                       s->builtin->name);
+        return inputs_warn_unexpected(s, names, n, e);
 }
 
 int inputs_text(struct step *s, const char *name, char **ret, struct err *e)

@@ -282,23 +282,15 @@ static int read_file(struct setup *u, const char *name, struct err *e)
 
 /* ---- inputs ---- */
 
-static const char *const common_known[] = {"architecture", "cache", "cache-dependency-path"};
-static const char *const common_ignored[] = {"check-latest", "token"}; /* nothing is fetched */
+/* The latter two mean nothing: nothing is fetched. */
+static const char *const common_inputs[] = {"architecture", "cache", "cache-dependency-path",
+                                            "check-latest", "token", NULL};
 
 static int check_inputs(struct setup *u, struct err *e)
 {
         const struct setup_tool *t = u->tool;
-        const char *known[40] = {t->version_input, t->file_input}, *ignored[20];
-        size_t n_known = 2, n_ignored = 0;
-        for (size_t i = 0; i < ARRAY_SIZE(common_known); i++)
-                known[n_known++] = common_known[i];
-        for (size_t i = 0; t->known[i]; i++)
-                known[n_known++] = t->known[i];
-        for (size_t i = 0; i < ARRAY_SIZE(common_ignored); i++)
-                ignored[n_ignored++] = common_ignored[i];
-        for (size_t i = 0; t->ignored[i]; i++)
-                ignored[n_ignored++] = t->ignored[i];
-        return inputs_check(u->step, known, n_known, ignored, n_ignored, e);
+        const struct inputs_lists lists = {t->known, common_inputs, t->ignored, t->refused};
+        return inputs_check(u->step, &lists, e);
 }
 
 static int check_architecture(struct setup *u, struct err *e)

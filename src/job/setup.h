@@ -23,9 +23,10 @@ struct setup_tool {
         const char *version_input, *file_input;
         const char *fallback_file; /* that is read when neither is given, and may be missing; NULL: none */
         bool must_ask;             /* a version has to be asked for */
-        const char *const *known, *const *ignored; /* inputs, up to a NULL; beside those that all have */
-        const char *probe;                         /* a script that says what there is (tool_list_parse()) */
-        const char *default_kind;                  /* what is used when nothing is asked for */
+        /* Inputs as in struct inputs_lists, beside those that all tools have. */
+        const char *const *known, *const *ignored, *const *refused;
+        const char *probe;        /* a script that says what there is (tool_list_parse()) */
+        const char *default_kind; /* what is used when nothing is asked for */
         /* The kind that may be chosen, NULL: any; and inputs of the tool's own. May be NULL. */
         int (*inputs)(struct setup *u, const char **ret_kind, struct err *e);
         /* u->chosen is the job's from now on: ends with setup_finish(), perhaps after setup_run(). */

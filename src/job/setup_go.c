@@ -50,7 +50,9 @@ static int use(struct setup *u, struct err *e)
 
 static int start(struct step *s, struct err *e)
 {
-        static const char *const known[] = {NULL}, *const ignored[] = {"go-download-base-url", NULL};
+        static const char *const known[] = {"go-version", "go-version-file", NULL}, *const ignored[] = {
+                                                                                            "go-download-base-url",
+                                                                                            NULL};
         static const struct setup_tool tool = {.tool = TOOL_GO,
                                                .what = "Go",
                                                .package = "golang-go",

@@ -21,7 +21,12 @@ static const char probe[] = "for d in /usr/lib/jvm/* \"$RUNNER_TOOL_CACHE\"/Java
 static int read_inputs(struct setup *u, const char **ret_kind, struct err *e)
 {
         AUTO(auto_free) char *distribution = NULL, *package = NULL;
-        int r = inputs_text(u->step, "distribution", &distribution, e);
+        bool is_default = true;
+        int r = inputs_bool(u->step, "set-default", true, &is_default, e);
+        if (r == 0 && !is_default)
+                r = err_set(e, ERR_RUN_FAILED, "with.set-default: a Java that is set up is the default of the job");
+        if (r == 0)
+                r = inputs_text(u->step, "distribution", &distribution, e);
         if (r == 0)
                 r = inputs_text(u->step, "java-package", &package, e);
         if (r < 0)
@@ -73,10 +78,33 @@ static int use(struct setup *u, struct err *e)
 
 static int start(struct step *s, struct err *e)
 {
-        static const char *const known[] = {"distribution", "java-package", NULL},
-                                 *const ignored[] = {"server-id",        "server-username",      "server-password",
-                                                     "settings-path",    "overwrite-settings",   "job-status",
-                                                     "mvn-toolchain-id", "mvn-toolchain-vendor", NULL};
+        static const char *const known[] = {"java-version", "java-version-file", "distribution",
+                                            "java-package", "set-default",       NULL},
+                                 *const ignored[] = {"server-id",
+                                                     "server-username",
+                                                     "server-password",
+                                                     "settings-path",
+                                                     "overwrite-settings",
+                                                     "job-status",
+                                                     "mvn-toolchain-id",
+                                                     "mvn-toolchain-vendor",
+                                                     "server-username-env-var",
+                                                     "server-password-env-var",
+                                                     "force-download",
+                                                     "verify-signature",
+                                                     "verify-signature-public-key",
+                                                     "cache-jdk",
+                                                     "cache-path",
+                                                     "cache-read-only",
+                                                     "show-download-progress",
+                                                     "problem-matcher",
+                                                     NULL},
+                                 *const refused[] = {"jdk-file",
+                                                     "jdkFile",
+                                                     "gpg-private-key",
+                                                     "gpg-passphrase",
+                                                     "gpg-passphrase-env-var",
+                                                     NULL};
         static const struct setup_tool tool = {.tool = TOOL_JAVA,
                                                .what = "Java",
                                                .package = "default-jdk-headless",
@@ -85,6 +113,7 @@ static int start(struct step *s, struct err *e)
                                                .must_ask = true,
                                                .known = known,
                                                .ignored = ignored,
+                                               .refused = refused,
                                                .probe = probe,
                                                .inputs = read_inputs,
                                                .use = use};

@@ -76,7 +76,8 @@ static int use(struct setup *u, struct err *e)
 
 static int start(struct step *s, struct err *e)
 {
-        static const char *const known[] = {"registry-url", "scope", "always-auth", NULL},
+        static const char *const known[] = {"node-version", "node-version-file", "registry-url",
+                                            "scope",        "always-auth",       NULL},
                                  *const ignored[] = {"mirror", "mirror-token", "package-manager-cache", NULL};
         static const struct setup_tool tool = {.tool = TOOL_NODE,
                                                .what = "Node.js",

@@ -85,7 +85,9 @@ static int use(struct setup *u, struct err *e)
 
 static int start(struct step *s, struct err *e)
 {
-        static const char *const known[] = {"update-environment", NULL}, *const ignored[] = {"allow-prereleases", NULL};
+        static const char *const known[] = {"python-version", "python-version-file", "update-environment", NULL},
+                                 *const ignored[] = {"allow-prereleases", NULL},
+                                 *const refused[] = {"freethreaded", "pip-version", "pip-install", NULL};
         static const struct setup_tool tool = {.tool = TOOL_PYTHON,
                                                .what = "Python",
                                                .package = "python3",
@@ -94,6 +96,7 @@ static int start(struct step *s, struct err *e)
                                                .fallback_file = ".python-version",
                                                .known = known,
                                                .ignored = ignored,
+                                               .refused = refused,
                                                .probe = probe,
                                                .default_kind = "path",
                                                .use = use};

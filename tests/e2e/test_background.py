@@ -54,7 +54,7 @@ def test_wait_takes_one_or_several_and_wait_all_the_rest(folder):
               "echo ${{ steps.c.outputs.v }}", {"wait_all": True})
     assert job.status == 0, job.text()
     assert job.log(4) == "12\n" and job.log(6) == "3\n"
-    assert [name for name, _, _ in rows(job)][-3:] == ["Wait for all", "Run echo ${{ steps.c.outputs.v }}", "Wait for all"]
+    assert [name for name, _, _ in rows(job)][-3:] == ["Wait for all", "Run echo 3", "Wait for all"]
 
 
 def test_later_ones_win_where_two_set_the_same_variable(folder):

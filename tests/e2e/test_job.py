@@ -153,6 +153,23 @@ def test_commands_become_events(folder):
     assert "::error::no" in job.log() and "hidden" not in job.log() and "x ::error::text" in job.log()
 
 
+def names(job):
+    return [e["name"] for e in job.events("step_started")]
+
+
+def test_a_step_without_a_name_is_called_by_what_it_runs_with_the_values(folder):
+    job = run(folder, {"id": "a", "run": 'echo v=1 >> "$GITHUB_OUTPUT"'}, "\n  echo ${{ steps.a.outputs.v }} $X\nsecond",
+              {"run": "${{ format('echo {0}\n', 'first') }}"}, {"run": "echo ${{ hashFiles('none') }}", "if": "false"},
+              {"run": "echo ${{ fromJSON('{') }}"}, {"run": "true", "name": "named ${{ steps.a.outputs.v }}", "if": "false"})
+    assert names(job)[1:] == ["Run echo 1 $X", "Run echo first", "Run echo ${{ hashFiles('none') }}", "Run echo ${{ fromJSON('{') }}", "named 1"]
+
+
+def test_a_name_that_is_cut_holds_no_half_of_a_masked_value(folder):
+    secret = "s3cr3tvalue"
+    job = run(folder, {"run": "exit 1 # " + "x" * (512 - 14) + "${{ env.S }}", "env": [{"name": "S", "value": secret}]}, mask=[secret])
+    assert job.status == 1 and secret[:4] not in job.text() and names(job)[0].endswith("x***")
+
+
 def test_a_masked_value_never_leaves_in_any_form(folder):
     job = run(folder, {"name": "masks", "run": "echo '::add-mask::hunter2222'; echo hunter2222; echo -n hunter2222 | base64; printf 'hunt'; sleep 0.1; echo er2222; "
                       'echo "o=hunter2222" >> "$GITHUB_OUTPUT"; echo "sum hunter2222" >> "$GITHUB_STEP_SUMMARY"; '

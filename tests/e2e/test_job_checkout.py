@@ -101,13 +101,20 @@ def test_a_path_below_the_workspace(folder, repo):
 @pytest.mark.parametrize("inputs, message", [
     ({"path": "../out"}, "with.path"), ({"path": "/etc"}, "with.path"), ({"path": "a/../../b"}, "with.path"),
     ({"repository": "other/project"}, "with.repository"), ({"fetch-depth": "many"}, "with.fetch-depth"),
-    ({"submodules": "some"}, "with.submodules"), ({"clean": "maybe"}, "with.clean"), ({"fetchdepth": "1"}, "did you mean fetch-depth"),
-    ({"sparse-checkout": "x"}, "not an input"),
+    ({"submodules": "some"}, "with.submodules"), ({"clean": "maybe"}, "with.clean"),
 ])
 def test_inputs_that_cannot_be_honoured_are_refused(folder, repo, inputs, message):
     job = run(folder, repo, checkout(**inputs))
     assert job.status == 1 and message in job.events("step_finished")[0]["reason"]
     assert job.guest.put_data == []
+
+
+def test_what_cannot_be_left_out_or_fetched_is_said(folder, repo):
+    inputs = {"sparse-checkout": "docs", "sparse-checkout-cone-mode": "false", "filter": "blob:none", "lfs": "true", "fetchdepth": "1"}
+    job = run(folder, repo, checkout(**inputs))
+    assert job.status == 0 and "sparse-checkout: all files are checked out here" in job.log(0), job.text()
+    unexpected, pointers = [a["message"] for a in job.events("annotation")]
+    assert unexpected.startswith("Unexpected input(s) 'fetchdepth', valid inputs are ['repository', ") and "stay pointers" in pointers
 
 
 def test_clean_decides_whether_what_is_there_stays(folder, repo):

@@ -109,7 +109,6 @@ def test_of_several_the_highest_that_fits_is_used(world):
 @pytest.mark.parametrize("inputs, words", [
     ({"node_version": "newest"}, "with.node-version: expected a version or a range of versions, found 'newest'"),
     ({"node_version": "18", "architecture": "arm64"}, "with.architecture: a guest is x64, found 'arm64'"),
-    ({"node_versions": "18"}, "with.node-versions: not an input that the built-in actions/setup-node has (did you mean node-version?)"),
     ({"node_version_file": "none"}, "The specified version file at: "),
     ({"node_version": "18", "registry_url": "https://x/\nevil=1"}, "with.registry-url: expected one line"),
 ])
@@ -117,6 +116,13 @@ def test_inputs_that_cannot_be_honoured_are_refused(world, inputs, words):
     world.node("v18.19.0")
     job = world.run(setup("node", **inputs))
     assert job.status == 1 and words in reason(job), job.text()
+
+
+def test_an_input_that_no_action_has_is_a_warning_in_the_words_of_the_runner(world):
+    world.node("v18.19.0")
+    job = world.run(setup("node", node_versions="99"))
+    (warning,) = [a for a in job.events("annotation") if a["level"] == "warning"]
+    assert job.status == 0 and warning["message"].startswith("Unexpected input(s) 'node-versions', valid inputs are ['node-version', 'node-version-file', ")
 
 
 def test_a_version_file_says_what_is_wanted(world):
@@ -270,7 +276,8 @@ def test_java_gets_its_home(world):
     ({"java_version": "17"}, "Input required and not supplied: distribution"),
     ({"distribution": "zulu"}, "with.java-version or with.java-version-file says which version is wanted"),
     ({"distribution": "zulu", "java_version": "8", "java_package": "jdk+fx"}, "with.java-package: expected jdk or jre, found 'jdk+fx'"),
-    ({"distribution": "zulu", "java_version": "11", "jdkFile": "x"}, "with.jdkFile: not an input that the built-in actions/setup-java has"),
+    ({"distribution": "zulu", "java_version": "11", "jdkFile": "x"}, "with.jdkFile: the built-in actions/setup-java cannot do this; leave it out"),
+    ({"distribution": "zulu", "java_version": "79", "set-default": "false"}, "with.set-default: "),
     ({"distribution": "zulu", "java_version": "79"}, "the image has no Java 79; it has "),
 ])
 def test_java_is_refused_with_the_reason(world, inputs, words):
