@@ -8,7 +8,7 @@ SOAK_ROUNDS ?= 5
 SOAK_CYCLES ?= 200
 export BUILD JOBS FUZZ_SECONDS SOAK_ROUNDS SOAK_CYCLES
 
-.PHONY: all setup demo check install bench differential fuzz mutants soak fmt clean
+.PHONY: all setup setup-check demo check install bench differential fuzz mutants soak fmt clean
 
 all:
 	@tools/build
@@ -16,10 +16,14 @@ all:
 setup:
 	@tools/setup
 
+# What only the tests need, too.
+setup-check:
+	@tools/setup check
+
 demo: setup
 	@tools/demo
 
-check: setup
+check: setup-check
 	@tools/setup-interop
 	@tools/check
 
@@ -34,14 +38,14 @@ differential: all
 	@tools/setup-interop
 	@tools/differential
 
-fuzz: setup
+fuzz: setup-check
 	@tools/fuzz
 
-mutants: setup
+mutants: setup-check
 	@tools/mutants
 
 # What takes long: the abuse suite at its full size, this repository's own workflow, a Rust project, and the unit tests again and again under the sanitizers.
-soak: setup
+soak: setup-check
 	@tools/soak
 
 fmt:

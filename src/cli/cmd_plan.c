@@ -173,6 +173,14 @@ static int append_jobs(struct buf *out, const struct forecast_jobs *jobs, int in
         return r;
 }
 
+static int append_run_name(struct buf *out, const char *name, struct err *e)
+{
+        int r = buf_append_str(out, "  run name: ", e);
+        if (r == 0)
+                r = buf_append_escaped(out, name, strlen(name), e);
+        return r < 0 ? r : buf_append_byte(out, '\n', e);
+}
+
 static int append_workflow(struct buf *out, const struct launch_workflow *w, const struct forecast_jobs *jobs,
                            struct err *e)
 {
@@ -185,6 +193,8 @@ static int append_workflow(struct buf *out, const struct launch_workflow *w, con
                 r = buf_append_escaped(out, title, strlen(title), e);
         if (r == 0)
                 r = buf_append_byte(out, '\n', e);
+        if (r == 0 && !str_eq(plan_title(w->plan), title))
+                r = append_run_name(out, plan_title(w->plan), e);
         if (r == 0 && w->unselected)
                 r = buf_printf(out, e, "  (the event does not start it: %s; planned because it was named)\n",
                                w->unselected);

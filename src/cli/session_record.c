@@ -126,11 +126,11 @@ static json_t *run_record(const struct session *s, const char *conclusion, enum 
         const char *accelerator = s->n_images > 0 ? vm_accel_name(s->images[0]->probe.accel) : "";
         json_t *o = json_pack(
                 "{s:i,s:I,s:o,s:o,s:s,s:o,s:s,s:o,s:o,s:s,s:I,s:I,s:s,s:i,s:b,s:o,s:o}", "version", 1, "run",
-                (json_int_t)rundir_number(s->rundir), "title", text(workflow_title(s->launch.selection.v[0].workflow)),
-                "dir", text(launch_top(&s->launch)), "commit", s->launch.facts.git.commit, "ref",
-                text(launch_ref(&s->launch)), "event", s->launch.o.event, "workflows", workflows, "profile",
-                session_profile_record(s), "accelerator", accelerator, "started_ms", (json_int_t)s->started_real_ms,
-                "ms", (json_int_t)(clock_mono_ms() - s->started_ms), "conclusion", conclusion ? conclusion : "", "code",
+                (json_int_t)rundir_number(s->rundir), "title", text(plan_title(s->launch.workflows[0].plan)), "dir",
+                text(launch_top(&s->launch)), "commit", s->launch.facts.git.commit, "ref", text(launch_ref(&s->launch)),
+                "event", s->launch.o.event, "workflows", workflows, "profile", session_profile_record(s), "accelerator",
+                accelerator, "started_ms", (json_int_t)s->started_real_ms, "ms",
+                (json_int_t)(clock_mono_ms() - s->started_ms), "conclusion", conclusion ? conclusion : "", "code",
                 (int)code, "retryable", err_info(code)->retryable, "jobs", jobs, "artifacts", artifacts);
         if (o && add_run_proofs(o, s) == 0)
                 return o;

@@ -368,6 +368,12 @@ static int arrange(struct plan *p, const char *job, struct yaml_pos at, struct d
         return r;
 }
 
+const char *plan_title(const struct plan *p)
+{
+        const char *own = p->run_name;
+        return own && own[strspn(own, " \t\r\n")] ? own : workflow_title(p->workflow);
+}
+
 static int eval_run_name(struct plan *p, struct value *contexts, struct diag_list *problems, struct err *e)
 {
         const struct wf_str *name = &p->workflow->run_name;

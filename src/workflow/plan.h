@@ -118,6 +118,8 @@ bool plan_is_builtin(const struct uses *u);
 int plan_new(const struct workflow *w, const struct plan_options *options, struct diag_list *problems,
              struct plan **ret, struct err *e);
 struct plan *plan_free(struct plan *p); /* NULL is fine; always NULL */
+/* What the run is called: its run-name, else the title of the workflow. */
+const char *plan_title(const struct plan *p);
 CLEANUP_DEFINE(struct plan, plan_free)
 
 /* For `validate`: what plan_new() would refuse and GitHub accepts as warnings, calls that cannot work as errors, and

@@ -90,7 +90,8 @@ def test_one_expression_gives_the_whole_strategy(cli, folder):
 
 def test_the_text_shows_the_same(cli, folder):
     out = plan(cli, folder, payload={"ref": "refs/heads/release"}).out
-    assert out.startswith("ci.yml: CI\n  (the event does not start it: the branch does not pass the filters; planned because it was named)\n")
+    assert out.startswith("ci.yml: CI\n  run name: by ") and out.splitlines(True)[2] == (
+        "  (the event does not start it: the branch does not pass the filters; planned because it was named)\n")
     assert "  grid after lint\n      grid (linux, 1)  [ubuntu-latest -> default]\n" in out
     assert "  dynamic after setup\n      expanded when the jobs that it needs are done" in out
     assert "  deploy after dynamic, grid\n      deploy  [" in out
@@ -121,6 +122,16 @@ def test_the_payload_selects_workflows_of_a_repository(cli, folder, repo):
     assert selected({"ref": "refs/heads/main", "commits": [{"modified": ["src/a.c"]}]}) == ["CI", "Docs"]
     assert selected({"ref": "refs/heads/dev", "commits": [{"modified": ["src/a.c"]}]}) == ["Docs"]
     assert "no changed file passes the filters" in selected({"ref": "refs/heads/main", "commits": [{"modified": ["README"]}]})
+
+
+@pytest.mark.parametrize("name, lines", [("\" of ${{ inputs.who }}\"", [": CI", "  run name:  of ada"]), ("\" \"", [": CI"])])
+def test_a_run_is_called_by_its_run_name_unless_that_is_blank(cli, repo, name, lines):
+    repo.workflow("name: CI\nrun-name: %s\non: {workflow_dispatch: {inputs: {who: {}}}}\n"
+                  "jobs: {a: {if: false, runs-on: ubuntu-latest, steps: [{run: a}]}}\n" % name)
+    repo.commit()
+    result = cli("plan", "--event", "workflow_dispatch", "--input", "who=ada", cwd=repo.path)
+    assert result.status == 0 and result.out.splitlines()[:len(lines)] == [".github/workflows/ci.yml" + lines[0], *lines[1:]], result
+    assert "run name" in result.out or len(lines) == 1
 
 
 SAYS = "run-name: '%s'\non: [push, workflow_dispatch]\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: a}]}}\n"

@@ -207,7 +207,7 @@ def test_audit_lets_everything_through_and_its_record_becomes_an_allow_list(scen
         assert suggested.out.startswith("egress:\n  profile: brokered\n  allow:\n")
         entries = [line.split("'")[1] for line in suggested.out.splitlines() if line.strip().startswith("- ")]
         assert entries == [f"{SERVERS[0]}/32:8080", "web.example.test", "web.example.test:80"], suggested.out
-        assert f"# - '{PRIVATE}/32' # 1 connection, 0 bytes; was denied" in suggested.out and "weaker" in suggested.out
+        assert f"# - '{PRIVATE}/32:443' # 1 connection, 0 bytes; was denied" in suggested.out and "weaker" in suggested.out
     digest = json.loads((scene.cli.state / "runs/1/run.json").read_text())["jobs"][0]["egress"]["digest"]
     assert digest == "sha256:" + hashlib.sha256(report.read_bytes()).hexdigest()
 
@@ -343,7 +343,7 @@ def test_the_profile_of_the_repository_decides_where_the_command_line_says_nothi
 
 
 def test_an_entry_out_of_form_is_refused_before_anything_runs(scene):
-    for entry, part in (("*", "stands for too much"), ("1.2.3.4", "needs prefix"), ("b\u00fccher.example", "xn--")):
+    for entry, part in (("*", "a bare '*' is every name"), ("1.2.3.4", "an address has its prefix and its port"), ("b\u00fccher.example", "xn--")):
         scene.repo.workflow("on: push\njobs: {a: {runs-on: default, steps: [{run: 'true'}]}}")
         scene.repo.commit()
         result = scene.cli("run", "--dir", scene.repo.path, "--allow", entry)

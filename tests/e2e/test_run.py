@@ -134,6 +134,14 @@ def idle(cli, repo):
     return run
 
 
+def test_a_run_is_called_by_its_run_name_when_it_has_one(cli, folder):
+    repo = devdep.Repo(folder)
+    repo.workflow(json.dumps({"run-name": "release of ${{ github.ref_name }}", **json.loads(workflow("one", a={"if": False}))}))
+    repo.commit()
+    assert cli("run", "--dir", repo.path).status == 0
+    assert json.loads(cli("runs", "--json").out)[0]["title"] == "release of " + repo.git("branch", "--show-current").strip()
+
+
 def test_a_name_that_is_no_text_is_recorded_in_its_visible_form(cli, folder):
     repo = devdep.Repo(os.fsdecode(os.fsencode(folder) + b"/caf\xe9"))
     repo.workflow(workflow("one", a={"if": False}))

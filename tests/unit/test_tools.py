@@ -124,9 +124,9 @@ class Setup(unittest.TestCase):
         (self.bin / name).write_text(f"#!/bin/sh\n{text}\n")
         (self.bin / name).chmod(0o755)
 
-    def setup_with(self, uid):
+    def setup_with(self, uid, *args):
         self.program("id", f"echo {uid}")
-        return run(self.root / "tools/setup", env={"PATH": f"{self.bin}:{os.environ['PATH']}"})
+        return run(self.root / "tools/setup", *args, env={"PATH": f"{self.bin}:{os.environ['PATH']}"})
 
     def test_root_installs_what_is_missing_and_no_more(self):
         result = self.setup_with(0)
@@ -134,6 +134,20 @@ class Setup(unittest.TestCase):
         calls = (self.root / "apt").read_text().splitlines()
         self.assertIn("update", calls[0])
         self.assertTrue(calls[1].endswith("install -y --no-install-recommends absent"), calls)
+
+    def test_what_only_the_tests_need_comes_with_them_and_its_servers_do_not_start(self):
+        (self.root / "tools" / "packages-check.txt").write_text("nginx-light\n")
+        self.program("systemctl", f'echo "$@" >>{self.root}/systemctl')
+        policy = pathlib.Path("/usr/sbin/policy-rc.d")
+        self.program("apt-get", f'echo "$@" >>{self.root}/apt; {policy} nginx start; echo $? >{self.root}/policy')
+        there = policy.exists()
+        result = self.setup_with(0, "check")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertTrue((self.root / "apt").read_text().splitlines()[1].endswith("install -y --no-install-recommends absent nginx-light"))
+        self.assertEqual((self.root / "systemctl").read_text(), "disable nginx\n")
+        if os.access("/usr/sbin", os.W_OK) and not there:
+            self.assertEqual((self.root / "policy").read_text(), "101\n")
+        self.assertEqual(policy.exists(), there)
 
     def test_others_are_told_what_to_run(self):
         result = self.setup_with(1000)
