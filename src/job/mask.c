@@ -53,6 +53,7 @@ struct masks {
         struct spans index; /* of values */
         struct tier tier[MAX_TIERS];
         size_t n_tiers, built; /* built: so many values are in tiers */
+        size_t forms;          /* bytes of the forms of all values */
         uint32_t generation;
 };
 
@@ -155,13 +156,29 @@ static bool is_known(const struct masks *m, const void *value, size_t len)
         return false;
 }
 
+static int count_form(const void *form, size_t len, void *user, struct err *e)
+{
+        (void)form;
+        (void)e;
+        *(size_t *)user += len;
+        return 0;
+}
+
 int masks_add(struct masks *m, const void *value, size_t len, struct err *e)
 {
+        size_t forms = 0;
         if (!len || is_known(m, value, len))
                 return 0;
         if (len > MASK_MAX_VALUE || m->values.len + len > MASK_MAX_TOTAL || m->index.n >= MASK_MAX_VALUES)
                 return MASK_E_FULL;
-        return locked_add(&m->values, &m->index, value, len, e);
+        int r = mask_forms(value, len, count_form, &forms, e);
+        if (r < 0)
+                return r;
+        if (forms > MASK_MAX_FORMS - m->forms)
+                return MASK_E_FULL;
+        r = locked_add(&m->values, &m->index, value, len, e);
+        m->forms += r == 0 ? forms : 0;
+        return r;
 }
 
 /* ---- building ---- */

@@ -28,6 +28,8 @@ struct masks;
 #define MASK_MAX_VALUE ((size_t)1 << 20) /* bytes of one value */
 #define MASK_MAX_TOTAL ((size_t)4 << 20) /* bytes of all values of a job */
 #define MASK_MAX_VALUES 16384u
+/* Bytes of all forms of all values: an automaton takes 20 times as much, and devdep-job has 512 MiB. */
+#define MASK_MAX_FORMS ((size_t)20 << 20)
 
 #define MASK_E_FULL 1 /* a limit above would be passed; nothing was added */
 

@@ -178,6 +178,31 @@ static void a_value_past_the_limit_is_not_taken(void **state)
         masks_free(m);
 }
 
+/* The values are few and short enough, but what is made of them would not fit into devdep-job. */
+static void the_forms_of_all_values_are_bounded(void **state)
+{
+        (void)state;
+        struct masks *m = masks_of((const char *const[]){NULL});
+        char *value = malloc(100001);
+        bool found = true;
+        int n = 0, r = 0;
+        srand(9);
+        for (; r == 0; n++) {
+                for (int i = 0; i < 100000; i++)
+                        value[i] = (char)('a' + rand() % 26);
+                value[100000] = 0;
+                r = masks_add(m, value, 100000, &err);
+        }
+        assert_int_equal(r, MASK_E_FULL);
+        assert_in_range(n, 3, 8);
+        assert_int_equal(masks_found(m, value, 100000, &found, &err), 0);
+        assert_false(found);
+        assert_int_equal(masks_add(m, "short", 5, &err), 0); /* what fits is taken all the same */
+        assert_masked(m, "a short one", "a *** one");
+        free(value);
+        masks_free(m);
+}
+
 /* ---- against a plain model ---- */
 
 struct model {
@@ -313,6 +338,7 @@ int main(void)
                 cmocka_unit_test(a_mask_added_in_the_middle_holds_from_the_next_byte),
                 cmocka_unit_test(found_tells_whether_a_text_holds_a_secret),
                 cmocka_unit_test(a_value_past_the_limit_is_not_taken),
+                cmocka_unit_test(the_forms_of_all_values_are_bounded),
                 cmocka_unit_test(random_texts_are_masked_as_by_a_plain_search),
                 cmocka_unit_test(values_that_come_later_are_masked_as_those_that_were_there),
                 cmocka_unit_test(thousands_of_values_one_after_another_do_not_stall),
