@@ -144,7 +144,7 @@ class Setup(unittest.TestCase):
         result = self.setup_with(0, "check")
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         self.assertTrue((self.root / "apt").read_text().splitlines()[1].endswith("install -y --no-install-recommends absent nginx-light"))
-        self.assertEqual((self.root / "systemctl").read_text(), "disable nginx\n")
+        self.assertEqual((self.root / "systemctl").read_text(), "--quiet disable nginx\n")
         if os.access("/usr/sbin", os.W_OK) and not there:
             self.assertEqual((self.root / "policy").read_text(), "101\n")
         self.assertEqual(policy.exists(), there)
