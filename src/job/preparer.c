@@ -21,13 +21,13 @@ static const char *const doings[] = {
         [WARMING] = "run its shells", [RESEEDING] = "take a second seed", [PARKING] = "come to rest",
         [PAUSING] = "pause"};
 
-/* What runs once in a guest before it is parked: what a step does first. */
+/* What runs once in a guest before it is parked: what a step does first, its output included. */
 static const struct {
         const char *program;
         const char *args[6]; /* NULL-terminated */
 } warmers[] = {
-        {"sh", {"-c", "true"}},
-        {"bash", {"--noprofile", "--norc", "-eo", "pipefail", "-c", "true"}},
+        {"sh", {"-c", "echo"}},
+        {"bash", {"--noprofile", "--norc", "-eo", "pipefail", "-c", "echo"}},
 };
 
 static const struct seed_wish wish = {.hostname = PREPARER_HOSTNAME, .rootfs = "overlay"};
@@ -110,7 +110,7 @@ static int on_exited(const struct exec_exit *x, const char *refusal, void *user,
         if (refusal)
                 return err_set(e, ERR_VM_BOOT_FAILED, "run %s in the guest: %s", program, refusal);
         if (x->kind != EXEC_EXITED || x->code != 0)
-                return err_set(e, ERR_VM_BOOT_FAILED, "`true` by %s ended with %s %u in the guest", program,
+                return err_set(e, ERR_VM_BOOT_FAILED, "`echo` by %s ended with %s %u in the guest", program,
                                x->kind == EXEC_EXITED ? "code" : "signal", x->code);
         p->warmed++;
         return warm_next(p, e);

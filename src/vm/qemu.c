@@ -261,11 +261,17 @@ static int await_memory(const struct start *s, struct err *e)
 static int write_first_commands(const struct start *s, const struct vm_handle *h, struct err *e)
 {
         struct buf text = BUF_INIT;
+        struct err unsent = ERR_INIT;
         int r = qemu_first_commands(s->c, &s->numbers, &text, e);
 
-        if (r == 0 && text.len)
+        if (r == 0 && text.len) {
                 r = fd_send(h->control_fd, text.data, text.len, &s->c->state_fd,
-                            s->c->start == VM_START_TEMPLATE ? 1 : 0, e);
+                            s->c->start == VM_START_TEMPLATE ? 1 : 0, &unsent);
+                if (r < 0 && (unsent.errnum == EPIPE || unsent.errnum == ECONNRESET))
+                        err_set(e, ERR_VM_BOOT_FAILED, "the VMM ended before it had its first commands");
+                else if (r < 0)
+                        *e = unsent;
+        }
         buf_done(&text);
         return r;
 }

@@ -316,5 +316,5 @@ def test_nothing_of_a_job_is_on_the_hosts_disk_after_a_kill(disk, place, repo, v
     hits, searched = disk.hits(seed)
     assert hits == [] and searched >= before, hits
     if victim == "command":
-        test_kills.assert_next_command_cleans(place, repo)
+        test_kills.assert_next_command_cleans(place, repo, place.new_run())
     assert place.left() == []

@@ -184,7 +184,7 @@ def test_a_clone_is_seeded_warmed_and_paused(folder):
     assert p.vmm.told[-1] == "stop" and "migrate" not in p.vmm.told
     argvs = [[v.decode() for k, v in pairs if k == "arg"] for op, pairs in p.guest.requests if op == "exec"]
     assert [a[0].rsplit("/", 1)[-1] for a in argvs] == ["sh", "bash"]
-    assert argvs[1][1:] == ["--noprofile", "--norc", "-eo", "pipefail", "-c", "true"]
+    assert argvs[1][1:] == ["--noprofile", "--norc", "-eo", "pipefail", "-c", "echo"]
     assert all(dict(pairs).get("user") in (None, b"runner") for op, pairs in p.guest.requests if op == "exec")
 
 
