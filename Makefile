@@ -30,7 +30,8 @@ check: setup-check
 install: all
 	@meson install -C $(BUILD) --no-rebuild
 
-bench: all
+bench: setup-check
+	@tools/build
 	@tools/bench
 
 # Expressions with a new seed each time, ours beside GitHub's own evaluator.

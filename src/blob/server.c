@@ -108,17 +108,10 @@ static int stream_archive(struct serving *s, int fd, struct hash *h, struct err 
 /* Bytes that rotted on the disk are not given as what they were. */
 static int check_digest(struct store *store, const struct store_entry *x, struct hash *h, struct err *e)
 {
-        uint8_t digest[HASH_SIZE];
-        char hex[HASH_HEX_SIZE];
-        int r = hash_finish(h, digest, e);
-        if (r < 0)
-                return r;
-        hash_hex(digest, hex);
-        if (str_eq(hex, x->digest))
-                return 0;
-        store_remove_archive(store, x->digest, NULL);
-        return err_set(e, ERR_RESOURCES, "the archive on this host is damaged: its SHA-256 is %s, not %s", hex,
-                       x->digest);
+        int r = store_verify(h, x, e);
+        if (r == STORE_E_DAMAGED)
+                store_remove_archive(store, x->digest, NULL);
+        return r == 0 ? 0 : -1;
 }
 
 static int send_ok(struct serving *s, const struct store_entry *x, struct err *e)

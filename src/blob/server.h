@@ -3,17 +3,15 @@
 
 #include <stddef.h>
 
-#include "blob/limits.h"
-
 struct err;
 struct store;
 
 /* What the client can reach was decided by who started us; nothing of it is in a request. */
 struct store_server {
-        int fd;                               /* the client's socket */
-        struct store *artifacts;              /* of this run */
-        struct store *caches;                 /* of this repository; NULL: there are none */
-        const char *scopes[STORE_MAX_SCOPES]; /* of caches that may be read, the first is the one that is written */
+        int fd;                    /* the client's socket */
+        struct store *artifacts;   /* of this run */
+        struct store *caches;      /* of this repository; NULL: there are none */
+        const char *const *scopes; /* of caches that may be read, the first is the one that is written */
         size_t n_scopes;
         const char *run, *job;
 };

@@ -340,6 +340,20 @@ int store_remove_unused(struct store *s, uint64_t id, uint64_t used_ms, struct e
         return remove_one(s, id, &used_ms, e);
 }
 
+int store_verify(struct hash *h, const struct store_entry *x, struct err *e)
+{
+        uint8_t digest[HASH_SIZE];
+        char hex[HASH_HEX_SIZE];
+        int r = hash_finish(h, digest, e);
+        if (r < 0)
+                return r;
+        hash_hex(digest, hex);
+        if (str_eq(hex, x->digest))
+                return 0;
+        err_set(e, ERR_RESOURCES, "the archive on this host is damaged: its SHA-256 is %s, not %s", hex, x->digest);
+        return STORE_E_DAMAGED;
+}
+
 static int remove_archive_locked(struct store *s, const char *digest, struct err *e)
 {
         AUTO(store_list_done) struct store_list all = {0};

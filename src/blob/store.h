@@ -19,11 +19,13 @@
 
 struct err;
 struct store;
+struct hash;
 struct store_put;
 
 #define STORE_E_MISSING 1 /* no such entry, or no such folder */
 #define STORE_E_EXISTS 2  /* somebody else has that name, or that key */
 #define STORE_E_USED 3    /* it was used meanwhile */
+#define STORE_E_DAMAGED 4 /* the archive is not what the entry says; *e says so */
 
 struct store_config {
         const char *folder;
@@ -48,6 +50,8 @@ int store_read(struct store *s, uint64_t id, struct store_entry *ret, int *ret_f
 int store_remove(struct store *s, uint64_t id, struct err *e);
 /* The same for a cache that was last used at used_ms, as store_list() said. STORE_E_USED: it was used since. */
 int store_remove_unused(struct store *s, uint64_t id, uint64_t used_ms, struct err *e);
+/* h: has been given all of an entry's archive. Is it what was put? STORE_E_DAMAGED. */
+int store_verify(struct hash *h, const struct store_entry *x, struct err *e);
 /* An archive is not what its name says: every entry that names it goes. */
 int store_remove_archive(struct store *s, const char *digest, struct err *e);
 /* A file without a name beside the archives, for bytes that may become one. Of a writer. */

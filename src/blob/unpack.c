@@ -18,6 +18,7 @@
 #include "blob/merge.h"
 #include "blob/names.h"
 #include "blob/stage.h"
+#include "blob/store.h"
 #include "codec/hash.h"
 #include "codec/tar.h"
 
@@ -123,20 +124,6 @@ static int on_end(void *user, struct err *e)
 
 /* ---- the archive ---- */
 
-static int check_digest(struct hash *h, const struct store_entry *x, struct err *e)
-{
-        uint8_t digest[HASH_SIZE];
-        char hex[HASH_HEX_SIZE];
-        int r = hash_finish(h, digest, e);
-        if (r < 0)
-                return r;
-        hash_hex(digest, hex);
-        return str_eq(hex, x->digest)
-                       ? 0
-                       : err_set(e, ERR_RESOURCES, "the archive on this host is damaged: its SHA-256 is %s, not %s",
-                                 hex, x->digest);
-}
-
 static int read_on(struct unpack *u, int fd, struct hash *h, struct tar_reader *tar, struct err *e)
 {
         uint8_t chunk[CHUNK];
@@ -175,7 +162,9 @@ static int read_archive(struct unpack *u, int fd, const struct store_entry *x, s
                 r = read_on(u, fd, h, tar, e);
         if (r == 0)
                 r = tar_reader_finish(tar, e);
-        return r < 0 ? r : check_digest(h, x, e);
+        if (r == 0)
+                r = store_verify(h, x, e);
+        return r == 0 ? 0 : -1;
 }
 
 /* ---- the place ---- */

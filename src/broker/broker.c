@@ -29,13 +29,7 @@ static int on_ended(struct link *k, const struct err *why, void *user, struct er
         struct broker *b = user;
 
         (void)k;
-        if (why->code == ERR_PROTOCOL) {
-                if (e)
-                        *e = *why;
-                return -1;
-        }
-        loop_quit(b->loop);
-        return 0;
+        return link_end_loop(b->loop, why, e);
 }
 
 CLEANUP_DEFINE(struct broker, broker_free)

@@ -134,7 +134,6 @@ static int read_called(void *user, const char *path, struct buf *ret, struct err
         return repofile_read(launch_top(user), path, ret, e);
 }
 
-/* The command line goes before the profile. */
 static void find_changed(void *user, struct workflow_trigger *trigger)
 {
         struct launch *l = user;
@@ -146,6 +145,7 @@ static void find_changed(void *user, struct workflow_trigger *trigger)
         trigger->n_paths = found.n_paths;
 }
 
+/* The command line goes before the profile. */
 static int find_files(struct launch *l, struct selection_event *event, struct err *e)
 {
         const struct profile *p = l->profile.profile;

@@ -1,4 +1,4 @@
-#include "cli/process.h"
+#include "cli/process_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,46 +12,24 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/err.h"
 #include "base/fd.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/num.h"
 #include "base/program.h"
 #include "base/str.h"
-#include "broker/start.h"
-#include "cli/actions.h"
 #include "cli/claim.h"
-#include "cli/egress.h"
-#include "cli/journal.h"
 #include "cli/rundir.h"
-#include "cli/secrets.h"
-#include "codec/hash.h"
-#include "codec/json.h"
 #include "loop/loop.h"
 #include "loop/spawn.h"
-#include "loop/watch.h"
 #include "sandbox/cgroup.h"
 #include "secrets/limits.h"
-#include "source/limits.h"
 #include "vm/slot.h"
-#include "vm/slot_info.h"
-#include "vm/swap.h"
-#include "vm/template.h"
-#include "vm/vsock.h"
 
 #define VM_END_DEADLINE_MS 10000u
 /* devdep-job's control group: its windows, buffers and masks are bounded by limits of their own, far below. */
 #define JOB_GROUP_MEMORY (512ull << 20)
 #define JOB_GROUP_PROCESSES 16u
-#define BROKER_GROUP_MEMORY (256ull << 20) /* its windows are bounded far below */
-#define BROKER_GROUP_PROCESSES 4u
-#define SOURCE_GROUP_MEMORY (4ull << 30) /* git packs the largest repositories with less */
-#define STORE_GROUP_MEMORY                                                                                             \
-        (256ull << 20) /* what waits for the disk counts, too, and is written when it is too much                      \
-                        */
-#define SECRETS_GROUP_MEMORY (128ull << 20)
-#define SECRETS_GROUP_PROCESSES 2u
 #define SECRETS_END_MS (SECRETS_RELEASE_MS + 10000u) /* after devdep-job's end, for what was lent to be given back */
 #define MAX_LOG 16384                                /* bytes that the processes of one job may say on standard error */
 
@@ -73,45 +51,6 @@ enum {
         JOB_FD_SECRETS,
         JOB_FD_VALUES,
         JOB_FD_SERVICE,
-};
-
-struct process {
-        struct loop *loop;
-        const struct process_callbacks *callbacks;
-        void *user;
-        struct slot *slot;
-        struct slot_info info;
-        struct vm_handle vm;
-        struct source_process source;
-        struct store_process store, service;
-        struct broker_process broker;
-        struct secrets_process secrets;
-        struct job_order order;           /* empty: no secrets */
-        struct loop_child *secrets_child; /* until it was reaped */
-        struct loop_timer *secrets_timer; /* its end has a deadline once devdep-job has ended */
-        char *socket_path;
-        int listen_fd, spec_fd, journal_fd;
-        /* Standard error of devdep-job and devdep-source: a memfd. Never our own: a terminal can be read and steered
-         * through any descriptor of it. */
-        int log_fd;
-        int owner_fd[2]; /* devdep-job has the first; it ends when the second is closed, by whatever end of ours */
-        char *journal_path;
-        struct journal_reader *journal;
-        struct loop_watch *watch;
-        struct loop_timer *again; /* more of the journal is there than one turn reads */
-        struct loop_child *child;
-        struct process_segments segments;
-        char spec_digest[sizeof("sha256:") + HASH_HEX_SIZE];
-        uint64_t started_ms;
-        bool held;                /* events wait */
-        bool ended;               /* devdep-job was reaped */
-        bool killed;              /* by process_kill() */
-        json_t *last;             /* the job_finished event */
-        struct err broken;        /* why the journal could not be read to its end */
-        struct cgroup *job_group; /* until devdep-job is in it */
-        bool job_out_of_memory;
-        char vm_end[256]; /* what ended the VMM, where that is more than its owner's wish; "" */
-        int exit_code, term_signal;
 };
 
 static void close_handed_over(struct process *p)
@@ -222,7 +161,6 @@ struct process *process_free(struct process *p)
         return NULL;
 }
 CLEANUP_DEFINE(struct process, process_free)
-CLEANUP_DEFINE(struct cgroup, cgroup_free)
 
 static void explain_job_end(const struct process *p, char *ret, size_t size)
 {
@@ -308,7 +246,7 @@ static bool is_over(const struct process *p)
 }
 
 /* A journal that breaks its format ends the job: its writer was taken over, or is broken. */
-static int read_journal(struct process *p, struct err *e)
+int process_read_journal(struct process *p, struct err *e)
 {
         if (p->held || p->broken.code != ERR_SUCCESS)
                 return is_over(p) && !p->held ? finish(p, e) : 0;
@@ -331,13 +269,13 @@ static int read_journal(struct process *p, struct err *e)
 static int on_grown(struct loop_watch *w, void *user, struct err *e)
 {
         (void)w;
-        return read_journal(user, e);
+        return process_read_journal(user, e);
 }
 
 static int on_again(struct loop_timer *t, void *user, struct err *e)
 {
         (void)t;
-        return read_journal(user, e);
+        return process_read_journal(user, e);
 }
 
 static int on_job_exit(struct loop_child *c, int exit_code, int term_signal, void *user, struct err *e)
@@ -352,71 +290,7 @@ static int on_job_exit(struct loop_child *c, int exit_code, int term_signal, voi
         p->child = loop_child_free(p->child);
         if (p->secrets_child)
                 loop_timer_in(p->secrets_timer, SECRETS_END_MS);
-        return read_journal(p, e);
-}
-
-static int on_secrets_exit(struct loop_child *c, int exit_code, int term_signal, void *user, struct err *e)
-{
-        struct process *p = user;
-        char why[256];
-
-        (void)c;
-        p->secrets_child = loop_child_free(p->secrets_child);
-        job_order_done(&p->order);
-        if (exit_code != 0) {
-                sandbox_explain_exit("devdep-secrets", term_signal >= 0 ? 128 + term_signal : exit_code, why,
-                                     sizeof(why));
-                log_warning("slot %u: %s", p->slot->number, why);
-        }
-        return read_journal(p, e);
-}
-
-static int on_secrets_late(struct loop_timer *t, void *user, struct err *e)
-{
-        struct process *p = user;
-
-        (void)t;
-        (void)e;
-        if (p->secrets_child)
-                loop_child_kill(p->secrets_child, 9);
-        return 0;
-}
-
-/* A template that may still be read while its clone's VMM starts. */
-struct reading {
-        struct template *template;
-        struct err why; /* it is no template */
-        bool lost;
-};
-
-static int finish_template(void *user, struct err *e)
-{
-        struct reading *reading = user;
-        int r = template_finish(reading->template, &reading->why, e);
-
-        if (r != TEMPLATE_E_MISSING)
-                return r;
-        reading->lost = true;
-        return err_set(e, reading->why.code, "the template cannot be used: %s", reading->why.msg);
-}
-
-/* A clone has no kernel to load: that is in its memory. */
-static void set_start(struct vm_config *vm, const struct process_config *c, struct reading *reading)
-{
-        if (c->template->memory_fd >= 0) {
-                vm->start = VM_START_CLONE;
-                vm->memory_fd = c->template->memory_fd;
-                vm->state_fd = c->template->state_fd;
-                vm->memory_ready = finish_template;
-                vm->user = reading;
-                return;
-        }
-        vm->start = VM_START_BOOT;
-        vm->memory_fd = vm->state_fd = -1;
-        vm->memory_ready = NULL;
-        vm->kernel_fd = c->image->kernel_fd;
-        vm->initramfs_fd = c->image->initramfs_fd;
-        vm->cmdline = image_cmdline(c->image, c->accel);
+        return process_read_journal(p, e);
 }
 
 /* The claimed VM's slot, with the VM; or one of our own, with or without it. */
@@ -432,186 +306,6 @@ static int take_slot(struct process *p, const struct process_config *c, struct e
         c->claim->vm = (struct vm_handle)VM_HANDLE_INIT;
         p->slot = TAKE_PTR(c->claim->slot);
         return p->slot ? 0 : slot_take(c->state, &p->slot, e);
-}
-
-static int start_vmm(struct process *p, const struct process_config *c, struct vm_config *vm, struct err *e)
-{
-        struct reading reading = {.template = c->template, .why = ERR_INIT};
-        struct err failed = ERR_INIT;
-
-        set_start(vm, c, &reading);
-        int r = c->driver->start(vm, &p->vm, &failed);
-        if (r < 0 && reading.lost) {
-                failed = (struct err)ERR_INIT;
-                r = c->template_lost(&reading.why, c->user, &failed);
-                set_start(vm, c, &reading);
-                if (r == 0)
-                        r = c->driver->start(vm, &p->vm, &failed);
-        }
-        vm->memory_ready = NULL;
-        vm->user = NULL;
-        if (r < 0)
-                *e = failed;
-        return r;
-}
-
-static int start_vm(struct process *p, const struct process_config *c, struct err *e)
-{
-        struct vm_config vm = VM_CONFIG_INIT;
-        struct vsock vsock = VSOCK_INIT;
-        AUTO(auto_close) int scratch = -1;
-
-        int r = vm_scratch_open(c->state, c->shape.scratch, &scratch, e);
-        if (r == 0 && c->vsock)
-                r = vsock_reserve(&vsock, e);
-        if (r < 0)
-                return r;
-        vm.vsock = c->vsock ? &vsock : NULL;
-        vm.accel = c->accel;
-        vm.shape = c->shape;
-        vm.disk_fd[VM_DISK_ROOT] = c->image->root_fd;
-        vm.disk_fd[VM_DISK_SCRATCH] = scratch;
-        vm.slot = p->slot;
-        r = start_vmm(p, c, &vm, e);
-        vsock_done(&vsock);
-        if (r == 0)
-                r = slot_note(p->slot, "jail", p->vm.jail_pid, e);
-        return r;
-}
-
-/* What the guest holds of secrets lies in the VMM's memory. */
-static int refuse_swap(const struct process *p, const struct process_config *c, struct err *e)
-{
-        struct swap_facts swap;
-
-        if (!p->secrets_child || c->swap_allowed || slot_bars_swap(p->slot, "vmm"))
-                return 0;
-        int r = swap_examine(&swap, e);
-        if (r < 0 || !swap.plain)
-                return r;
-        return err_set(e, ERR_RESOURCES,
-                       "the job names secrets, and its guest's memory can be written to the swap area %s, which is not "
-                       "encrypted: turn it off (swapoff -a), encrypt it (crypttab(5)), use control groups version 2, "
-                       "or write 'swap: allow' in devdep.yaml",
-                       swap.first);
-}
-
-static int start_source(struct process *p, const struct process_config *c, struct err *e)
-{
-        struct source_start s = SOURCE_START_INIT;
-
-        if (!c->place)
-                return 0;
-        s.place = c->place;
-        s.mirror = c->actions->folder;
-        s.pins = c->actions->text.data;
-        s.n_pins = c->actions->text.len;
-        s.uid = p->slot->uid[SLOT_SOURCE];
-        s.gid = p->slot->uid[SLOT_SOURCE];
-        s.scratch = p->slot->path;
-        s.log_fd = p->log_fd;
-        AUTO(cgroup_freep) struct cgroup *group = NULL;
-        int entries[CGROUP_MAX_PLACES];
-        const struct cgroup_limits bounds = {.memory = SOURCE_GROUP_MEMORY, .processes = SOURCE_MAX_PROCESSES};
-        struct sandbox_held held;
-        int r = slot_group(p->slot, "source", &bounds, &group, &held, e);
-        s.enter = entries;
-        s.n_enter = group ? cgroup_entries(group, entries) : 0;
-        if (r == 0)
-                r = source_start(&s, &p->source, e);
-        p->source.report.held[SANDBOX_CGROUP] = held;
-        if (r == 0)
-                r = slot_note(p->slot, "source", p->source.pid, e);
-        return r;
-}
-
-static int start_broker(struct process *p, const struct process_config *c, struct err *e)
-{
-        struct broker_start s = {.policy = c->egress, .log_fd = p->log_fd};
-
-        if (!egress_needs_broker(c->egress))
-                return 0;
-        s.uid = p->slot->uid[SLOT_BROKER];
-        s.gid = p->slot->uid[SLOT_BROKER];
-        AUTO(cgroup_freep) struct cgroup *group = NULL;
-        int entries[CGROUP_MAX_PLACES];
-        const struct cgroup_limits bounds = {.memory = BROKER_GROUP_MEMORY, .processes = BROKER_GROUP_PROCESSES};
-        struct sandbox_held held;
-        int r = slot_group(p->slot, "broker", &bounds, &group, &held, e);
-        s.enter = entries;
-        s.n_enter = group ? cgroup_entries(group, entries) : 0;
-        if (r == 0)
-                r = broker_start(&s, &p->broker, e);
-        p->broker.report.held[SANDBOX_CGROUP] = held;
-        return r == 0 ? slot_note(p->slot, "broker", p->broker.pid, e) : r;
-}
-
-static int start_shelves(struct process *p, const struct store_start *start, const char *role,
-                         struct store_process *ret, struct err *e)
-{
-        AUTO(cgroup_freep) struct cgroup *group = NULL;
-        const struct cgroup_limits bounds = {.memory = STORE_GROUP_MEMORY, .processes = STORE_MAX_PROCESSES};
-        struct sandbox_held held;
-        int entries[CGROUP_MAX_PLACES];
-        struct store_start s = *start;
-        int r = slot_group(p->slot, role, &bounds, &group, &held, e);
-        s.log_fd = p->log_fd;
-        s.enter = entries;
-        s.n_enter = group ? cgroup_entries(group, entries) : 0;
-        if (r == 0)
-                r = store_start(&s, ret, e);
-        ret->report.held[SANDBOX_CGROUP] = held;
-        return r < 0 ? r : slot_note(p->slot, role, ret->pid, e);
-}
-
-/* devdep-store, and where there are caches devdep-service, which has nothing else. */
-static int start_store(struct process *p, const struct process_config *c, struct err *e)
-{
-        int r = c->store ? start_shelves(p, c->store, "store", &p->store, e) : 0;
-
-        if (r < 0 || !c->store || !c->store->caches)
-                return r;
-        struct store_start service = *c->store;
-        service.service = true;
-        service.artifacts = NULL;
-        return start_shelves(p, &service, "service", &p->service, e);
-}
-
-/* It is not tied to our life: what was lent is given back after a kill of ours, too. It keeps the slot meanwhile. */
-static int start_secrets(struct process *p, const struct process_config *c, struct err *e)
-{
-        struct secrets_start s = SECRETS_START_INIT;
-        AUTO(cgroup_freep) struct cgroup *group = NULL;
-        int entries[CGROUP_MAX_PLACES];
-        const struct cgroup_limits bounds = {.memory = SECRETS_GROUP_MEMORY, .processes = SECRETS_GROUP_PROCESSES};
-        struct sandbox_held held;
-
-        if (!c->secrets || !c->secrets->order.n)
-                return 0;
-        p->order = *c->secrets;
-        *c->secrets = (struct job_order)JOB_ORDER_INIT;
-        s.order = &p->order.order;
-        s.credentials_fd = p->order.credentials.fd;
-        s.uid = p->slot->uid[SLOT_SECRETS];
-        s.gid = p->slot->uid[SLOT_SECRETS];
-        s.log_fd = p->log_fd;
-        s.slot_fd = p->slot->lock_fd;
-        int r = slot_group(p->slot, "secrets", &bounds, &group, &held, e);
-        s.enter = entries;
-        s.n_enter = group ? cgroup_entries(group, entries) : 0;
-        if (r == 0)
-                r = secrets_start(&s, &p->secrets, e);
-        if (r < 0)
-                return r;
-        p->secrets.report.held[SANDBOX_CGROUP] = held;
-        r = slot_note(p->slot, "secrets", p->secrets.pid, e);
-        if (r == 0)
-                r = loop_timer_new(p->loop, on_secrets_late, p, &p->secrets_timer, e);
-        if (loop_child_new(p->loop, p->secrets.pid, p->secrets.pidfd, on_secrets_exit, p, &p->secrets_child,
-                           r == 0 ? e : NULL) < 0)
-                return -1;
-        p->secrets.pidfd = -1;
-        return r;
 }
 
 /* The control socket: listening here, so that it is there before devdep-job is. */
@@ -755,17 +449,17 @@ static int start_all(struct process *p, const struct process_config *c, struct e
         if (r == 0)
                 r = fd_memfd_bounded("job-log", MAX_LOG, &p->log_fd, e);
         if (r == 0)
-                r = start_source(p, c, e);
+                r = process_start_source(p, c, e);
         if (r == 0)
-                r = start_broker(p, c, e);
+                r = process_start_broker(p, c, e);
         if (r == 0)
-                r = start_store(p, c, e);
+                r = process_start_store(p, c, e);
         if (r == 0)
-                r = start_secrets(p, c, e);
+                r = process_start_secrets(p, c, e);
         if (r == 0 && !c->claim)
-                r = start_vm(p, c, e);
+                r = process_start_vm(p, c, e);
         if (r == 0)
-                r = refuse_swap(p, c, e);
+                r = process_refuse_swap(p, c, e);
         if (r == 0)
                 tell_slot(p, c->claim ? "running" : "booting");
         if (r == 0)

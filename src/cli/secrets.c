@@ -56,10 +56,7 @@ struct secret_store *secret_store_free(struct secret_store *s)
 
 static bool is_wanted(const struct strv *names, bool all, const char *name)
 {
-        for (size_t i = 0; !all && i < names->n; i++)
-                if (strcasecmp(names->v[i], name) == 0)
-                        return true;
-        return all;
+        return all || str_iin(name, (const char *const *)names->v, names->n);
 }
 
 static struct given *find(const struct secret_store *s, const char *name)

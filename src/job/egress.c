@@ -16,6 +16,7 @@
 #include "job/spec.h"
 #include "job/texts.h"
 #include "net/link.h"
+#include "net/name.h"
 #include "wire/door.h"
 #include "wire/guest.h"
 
@@ -223,7 +224,7 @@ int egress_variables(const struct egress *g, struct map *ret, struct err *e)
         static const struct {
                 const char *name, *value;
         } variables[] = {
-                {"ACTIONS_RESULTS_URL", "http://results.devdep.internal/"},
+                {"ACTIONS_RESULTS_URL", "http://" NAME_RESULTS "/"},
                 {"ACTIONS_CACHE_SERVICE_V2", "true"},
                 {"ACTIONS_RUNTIME_TOKEN", "eyJhbGciOiJub25lIn0.eyJzY3AiOiJBY3Rpb25zLlJlc3VsdHM6cnVuOmpvYiJ9."}};
         int r = 0;

@@ -20,6 +20,7 @@ struct egress;
 struct err;
 struct fields;
 struct job;
+struct map;
 
 #define EGRESS_MAX_CONNECTIONS 128u /* at once; a further one is refused */
 #define EGRESS_MAX_RECORDS 10000u   /* events `egress` of a job; further ones are counted */
@@ -29,7 +30,6 @@ struct job;
 /* Connected to devdep-broker and to devdep-service, or -1: there is none. Taken over. */
 int egress_new(struct job *j, int broker_fd, int service_fd, struct egress **ret, struct err *e);
 /* What clients of the service look for in their environment, for an action's process; nothing where there is none. */
-struct map;
 int egress_variables(const struct egress *g, struct map *ret, struct err *e);
 struct egress *egress_free(struct egress *g); /* always NULL */
 /* Tell the guest which addresses are listed. `done` is called with the guest's refusal or NULL; EGRESS_E_NONE: there is

@@ -54,10 +54,7 @@ static int pass_all(const struct spec_call *call, const struct context *c, struc
 
 static bool is_named(const struct spec *s, const char *name)
 {
-        for (size_t i = 0; s->secret_names && i < s->n_secret_names; i++)
-                if (str_ieq(s->secret_names[i], name))
-                        return true;
-        return !s->secret_names;
+        return !s->secret_names || str_iin(name, s->secret_names, s->n_secret_names);
 }
 
 int passed_secrets(const struct spec *s, const struct context *c, struct value *given, struct value **ret,

@@ -24,7 +24,7 @@
 
 _Static_assert(SECRETS_MAX_VALUE <= MASK_MAX_VALUE && SECRETS_MAX_TOTAL <= MASK_MAX_TOTAL &&
                        SECRETS_MAX_COUNT <= MASK_MAX_VALUES,
-               "every value of a secret can be masked");
+               "no secret is past the limits of a mask itself; MASK_MAX_FORMS bounds all of them together");
 
 /* MiB that run through the door before a wipe: a virtio port over mmio has 1,024 buffers of a page, used in turn. */
 #define RINSES 6u

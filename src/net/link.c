@@ -101,6 +101,17 @@ struct door *link_door(struct link *k)
 
 CLEANUP_DEFINE(struct link, link_free)
 
+int link_end_loop(struct loop *l, const struct err *why, struct err *e)
+{
+        if (why->code == ERR_PROTOCOL) {
+                if (e)
+                        *e = *why;
+                return -1;
+        }
+        loop_quit(l);
+        return 0;
+}
+
 int link_new(const struct link_config *c, struct link **ret, struct err *e)
 {
         AUTO(link_freep) struct link *k = calloc(1, sizeof(*k));

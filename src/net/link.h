@@ -22,6 +22,8 @@ struct link_config {
         int (*ended)(struct link *k, const struct err *why, void *user, struct err *e);
         void *user; /* of the callbacks, too */
 };
+/* What a server's `ended` does: a peer that broke a rule is an error, one that closed ends the loop. */
+int link_end_loop(struct loop *l, const struct err *why, struct err *e);
 int link_new(const struct link_config *c, struct link **ret, struct err *e);
 struct link *link_free(struct link *k); /* calls nobody back; always NULL; not from within a callback of the door */
 /* For opening streams. After any call on it or on one of its streams from outside a door callback: link_wake(). */

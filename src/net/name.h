@@ -15,5 +15,8 @@ struct err;
  * number, decimal, octal or hexadecimal) is no name. ERR_USAGE says why; the name itself is not in the message. */
 int name_normalise(const void *name, size_t len, char ret[NAME_TEXT], struct err *e);
 
+/* The host's own services in the guest. */
+#define NAME_RESULTS "results.devdep.internal"
+#define NAME_RESULTS_PORT 80u
 /* Is it one of the host's own services in the guest: below devdep.internal? A normalised name. */
 bool name_is_internal(const char *name);

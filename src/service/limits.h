@@ -3,9 +3,6 @@
 
 #include <stdint.h>
 
-#define SERVICE_NAME "results.devdep.internal"
-#define SERVICE_PORT 80u
-
 #define SERVICE_MAX_CONNECTIONS 128u           /* at once */
 #define SERVICE_MAX_HEADER ((size_t)4 << 10)   /* bytes of a stream's header */
 #define SERVICE_MAX_HEADERS ((size_t)64 << 10) /* of all that are not complete */

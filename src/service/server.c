@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "loop/loop.h"
 #include "net/link.h"
+#include "net/name.h"
 #include "service/caches.h"
 #include "service/http.h"
 #include "service/limits.h"
@@ -429,8 +430,8 @@ static int check_target(const struct fields *header, struct err *e)
         int r = fields_str_opt(header, "name", "", &name, e);
         if (r == 0)
                 r = fields_u64(header, "port", UINT16_MAX, &port, e);
-        if (r == 0 && (!str_eq(name, SERVICE_NAME) || port != SERVICE_PORT))
-                r = err_set(e, ERR_USAGE, "the host serves " SERVICE_NAME ":%u and nothing else", SERVICE_PORT);
+        if (r == 0 && (!str_eq(name, NAME_RESULTS) || port != NAME_RESULTS_PORT))
+                r = err_set(e, ERR_USAGE, "the host serves " NAME_RESULTS ":%u and nothing else", NAME_RESULTS_PORT);
         return r;
 }
 
@@ -464,13 +465,7 @@ static int on_ended(struct link *k, const struct err *why, void *user, struct er
 {
         struct server *s = user;
         (void)k;
-        if (why->code == ERR_PROTOCOL) {
-                if (e)
-                        *e = *why;
-                return -1;
-        }
-        loop_quit(s->loop);
-        return 0;
+        return link_end_loop(s->loop, why, e);
 }
 
 CLEANUP_DEFINE(struct server, server_free)

@@ -11,12 +11,13 @@
 #include "blob/limits.h"
 #include "codec/hash.h"
 #include "codec/json.h"
+#include "net/name.h"
 #include "service/caches.h"
 #include "service/limits.h"
 
 #define CACHE_SERVICE TWIRP_PREFIX "github.actions.results.api.v1.CacheService/"
 #define ARTIFACT_SERVICE TWIRP_PREFIX "github.actions.results.api.v1.ArtifactService/"
-#define BASE_URL "http://" SERVICE_NAME
+#define BASE_URL "http://" NAME_RESULTS
 
 /* A document into ret; NULL: no memory. */
 static int answer(json_t *document, struct buf *ret, struct err *e)

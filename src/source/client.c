@@ -312,18 +312,21 @@ int source_ask_facts(struct source *s, source_facts_fn *fn, void *user, struct e
         return r < 0 ? r : ask_send(s->ask, e);
 }
 
+const char *const source_refs_words[SOURCE_WORDS] = {
+        [SOURCE_REFS_TAGS] = "tags", [SOURCE_REFS_NONE] = "none", [SOURCE_REFS_ALL] = "all"};
+const char *const source_since_words[SOURCE_WORDS] = {
+        [SOURCE_SINCE_COMMIT] = "commit", [SOURCE_SINCE_PARENT] = "parent", [SOURCE_SINCE_FORK] = "fork"};
+
 int source_changed(struct source *s, const char *base, enum source_since since, const char *head, source_changed_fn *fn,
                    void *user, struct err *e)
 {
-        static const char *const names[] = {
-                [SOURCE_SINCE_COMMIT] = "commit", [SOURCE_SINCE_PARENT] = "parent", [SOURCE_SINCE_FORK] = "fork"};
         struct buf *q;
         int r = begin(s, KIND_CHANGED, "changed", user, &q, e);
         s->fn.changed = fn;
         if (r == 0)
                 r = fields_add_str(q, "base", base, e);
         if (r == 0)
-                r = fields_add_str(q, "since", names[since], e);
+                r = fields_add_str(q, "since", source_since_words[since], e);
         if (r == 0)
                 r = fields_add_str(q, "head", head, e);
         return r < 0 ? r : ask_send(s->ask, e);
@@ -332,8 +335,6 @@ int source_changed(struct source *s, const char *base, enum source_since since, 
 int source_checkout(struct source *s, const struct source_checkout *c, const struct source_stream *fns, void *user,
                     struct err *e)
 {
-        static const char *const refs[] = {
-                [SOURCE_REFS_TAGS] = "tags", [SOURCE_REFS_NONE] = "none", [SOURCE_REFS_ALL] = "all"};
         struct buf *q;
         int r = begin(s, KIND_CHECKOUT, "checkout", user, &q, e);
         s->stream = *fns;
@@ -348,7 +349,7 @@ int source_checkout(struct source *s, const struct source_checkout *c, const str
         if (r == 0)
                 r = fields_add_u64(q, "depth", c->depth, e);
         if (r == 0)
-                r = fields_add_str(q, "refs", refs[c->refs], e);
+                r = fields_add_str(q, "refs", source_refs_words[c->refs], e);
         return r < 0 ? r : ask_send(s->ask, e);
 }
 

@@ -132,6 +132,9 @@ enum source_since {
         SOURCE_SINCE_PARENT, /* its first parent, or nothing where it is the first commit of all */
         SOURCE_SINCE_FORK, /* the newest commit that it and the head have in common: the three dots of a pull request */
 };
+/* The words of the protocol for these and those, by value. */
+#define SOURCE_WORDS 3u
+extern const char *const source_refs_words[SOURCE_WORDS], *const source_since_words[SOURCE_WORDS];
 /* For `paths:` filters. */
 struct source_changes {
         const char *const *paths; /* in git's order, at most SOURCE_MAX_CHANGED */

@@ -8,6 +8,7 @@
 #include "source/names.h"
 #include "wire/guest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int bad(struct err *e, const char *field, const char *expected)
@@ -40,37 +41,35 @@ static int take_bool(const struct fields *f, const char *key, bool *ret, struct 
         return r;
 }
 
-/* One of the names; *ret is its index. `expected` is for the message. */
-static int take_name(const struct fields *f, const char *key, const char *const *names, size_t n, const char *expected,
-                     size_t *ret, struct err *e)
+/* One of the protocol's words; *ret is its index. */
+static int take_word(const struct fields *f, const char *key, const char *const words[SOURCE_WORDS], size_t *ret,
+                     struct err *e)
 {
         const char *value;
         int r = fields_str(f, key, &value, e);
-        for (size_t i = 0; r == 0 && i < n; i++) {
-                if (str_eq(value, names[i])) {
+        for (size_t i = 0; r == 0 && i < SOURCE_WORDS; i++) {
+                if (str_eq(value, words[i])) {
                         *ret = i;
                         return 0;
                 }
         }
+        char expected[80];
+        snprintf(expected, sizeof(expected), "'%s', '%s' or '%s'", words[0], words[1], words[2]);
         return r < 0 ? r : bad(e, key, expected);
 }
 
 static int take_refs(const struct fields *f, enum source_refs *ret, struct err *e)
 {
-        static const char *const names[] = {
-                [SOURCE_REFS_TAGS] = "tags", [SOURCE_REFS_NONE] = "none", [SOURCE_REFS_ALL] = "all"};
         size_t i = 0;
-        int r = take_name(f, "refs", names, ARRAY_SIZE(names), "'tags', 'none' or 'all'", &i, e);
+        int r = take_word(f, "refs", source_refs_words, &i, e);
         *ret = (enum source_refs)i;
         return r;
 }
 
 static int take_since(const struct fields *f, enum source_since *ret, struct err *e)
 {
-        static const char *const names[] = {
-                [SOURCE_SINCE_COMMIT] = "commit", [SOURCE_SINCE_PARENT] = "parent", [SOURCE_SINCE_FORK] = "fork"};
         size_t i = 0;
-        int r = take_name(f, "since", names, ARRAY_SIZE(names), "'commit', 'parent' or 'fork'", &i, e);
+        int r = take_word(f, "since", source_since_words, &i, e);
         *ret = (enum source_since)i;
         return r;
 }

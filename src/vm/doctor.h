@@ -13,8 +13,8 @@ const char *doctor_state_name(enum doctor_state s); /* "ok", "degraded", "missin
 
 struct doctor_check {
         char name[48]; /* "kvm", "user-namespace", "memory", "broker.seccomp", ...: [a-z0-9.-] */
-        const char
-                *group; /* "programs", "virtual machine", "protections", "resources", "image", "devdep-broker", ... */
+        /* "programs", "virtual machine", "protections", "resources", "image", "devdep-broker", ... */
+        const char *group;
         enum doctor_state state;
         bool required;  /* missing and required: nothing can run */
         char why[240];  /* what was found, also when ok */

@@ -82,10 +82,7 @@ int plan_job_secrets(const struct plan *p, const struct plan_job *j, struct strv
 
 static bool lets_through(const struct strv *names, bool all, const char *name)
 {
-        for (size_t i = 0; !all && i < names->n; i++)
-                if (str_ieq(names->v[i], name))
-                        return true;
-        return all;
+        return all || str_iin(name, (const char *const *)names->v, names->n);
 }
 
 int plan_call_secrets(const struct plan_job *caller, const struct strv *names, bool all, struct strv *ret,

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -103,6 +104,15 @@ class Tally(unittest.TestCase):
     def test_nothing_at_all_is_no_success(self):
         result = self.tally()
         self.assertEqual((result.returncode, result.stdout), (1, "0 passed, 0 failed\n"))
+
+
+class TestUser(unittest.TestCase):
+    def test_no_name_is_no_user(self):
+        """tools/check repeats what failed with the user that it ran as, and that may be none."""
+        for name, user in (("", "None"), ("somebody", "somebody")):
+            result = run(sys.executable, "-B", "-c", "import devdep; print(devdep.USER)", cwd=TOOLS.parent / "tests/lib",
+                         env={**os.environ, "DEVDEP_TEST_USER": name})
+            self.assertEqual(result.stdout, f"{user}\n", result.stderr)
 
 
 class Setup(unittest.TestCase):

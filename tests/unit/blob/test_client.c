@@ -34,10 +34,9 @@ struct world {
 
 static int serve(const char *artifacts, const char *caches, int fd)
 {
-        struct store_server c = {.fd = fd, .run = "7", .job = "build", .n_scopes = 2};
+        static const char *const scopes[] = {"refs/heads/x", "refs/heads/main"};
+        struct store_server c = {.fd = fd, .run = "7", .job = "build", .scopes = scopes, .n_scopes = 2};
         const struct store_limits l = {.max_bytes = 4 << 20, .max_files = 4, .max_entries = 10, .max_total = 16 << 20};
-        c.scopes[0] = "refs/heads/x";
-        c.scopes[1] = "refs/heads/main";
         c.artifacts = must_open(artifacts, STORE_ARTIFACTS, &l);
         c.caches = must_open(caches, STORE_CACHES, &l);
         struct err e = ERR_INIT;
