@@ -86,13 +86,15 @@ def test_the_streams_of_a_reset_and_of_a_half_close_are_told_apart(guest):
 
     def end(stream):
         try:
+            stream.write(b"y")
             ends.append(stream.read_all())
             stream.close()
         except Exception as e:
             ends.append(type(e).__name__)
     guest.outside.servers[("good.test", 7003)] = end
-    guest.exec("python3", "-c", "import socket, struct; s = socket.create_connection(('good.test', 7003)); s.sendall(b'x'); s.shutdown(1); s.recv(1)")
-    guest.exec("python3", "-c", "import socket, struct; s = socket.create_connection(('good.test', 7003)); s.sendall(b'x'); "
+    guest.exec("python3", "-c", "import socket, struct; s = socket.create_connection(('good.test', 7003)); s.sendall(b'x'); s.shutdown(1); "
+               "s.makefile('rb').read()")
+    guest.exec("python3", "-c", "import socket, struct; s = socket.create_connection(('good.test', 7003)); s.sendall(b'x'); s.recv(1); "
                "s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0)); s.close()")
     with guest.outside.changed:
         guest.outside.changed.wait_for(lambda: len(ends) == 2, 20)

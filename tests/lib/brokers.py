@@ -1,5 +1,6 @@
 """devdep-broker by itself: the test is devdep-job."""
 import ctypes
+import fcntl
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ F_ADD_SEALS, ALL_SEALS = 1033, 0xF
 
 def sealed(text, seals=ALL_SEALS):
     import fcntl
-    fd = os.memfd_create("policy", os.MFD_ALLOW_SEALING)
+    fd = os.memfd_create("policy", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     os.write(fd, text.encode())
     os.lseek(fd, 0, os.SEEK_SET)
     fcntl.fcntl(fd, F_ADD_SEALS, seals)
@@ -36,11 +37,11 @@ class Broker:
         argv = ["env", "-i", f"{BUILD}/devdep-broker"] + ([f"--uid={USER}", f"--gid={USER}"] if os.geteuid() == 0 else [])
 
         def give():
-            os.dup2(theirs.fileno(), 103)
-            os.dup2(policy, 104)
-            os.dup2(103, 3, inheritable=True)
-            os.dup2(104, 4, inheritable=True)
-            os.closerange(5, 512)
+            # Whatever numbers these have: first out of the way.
+            high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 600) for fd in (theirs.fileno(), policy)]
+            os.dup2(high[0], 3, inheritable=True)
+            os.dup2(high[1], 4, inheritable=True)
+            os.closerange(5, 700)
             ctypes.CDLL(None).prctl(1, 9)
         self.process = subprocess.Popen(world.on_host(argv) if world else argv, preexec_fn=give, close_fds=False, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, text=True)

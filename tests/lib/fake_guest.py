@@ -403,7 +403,7 @@ class Job:
             sources += [(secrets.theirs.fileno(), 16), (secrets.values_fd, 17)]
         copies = [(high(fd), to) for fd, to in sources]
         actions = [(os.POSIX_SPAWN_DUP2, fd, to) for fd, to in copies]
-        unused = {*range(8, 18)} - {to for _, to in copies}
+        unused = {*range(8, 19)} - {to for _, to in copies}
         actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in unused]
         argv = [*wrap, os.path.join(BUILD, "devdep-job")]
         if os.geteuid() == 0:

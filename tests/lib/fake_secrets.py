@@ -1,4 +1,4 @@
-"""devdep-secrets without a provider: the other end of devdep-job's descriptors 15 and 16 (docs/protocol-secrets.md)."""
+"""devdep-secrets without a provider: the other end of devdep-job's descriptors 16 and 17 (docs/protocol-secrets.md)."""
 import fcntl
 import mmap
 import os
@@ -17,7 +17,7 @@ class FakeSecrets:
     def __init__(self, sealed=True):
         self.ours, self.theirs = socket.socketpair()
         self.ours.settimeout(TIMEOUT)
-        self.values_fd = os.memfd_create("secrets", os.MFD_ALLOW_SEALING)
+        self.values_fd = os.memfd_create("secrets", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
         os.ftruncate(self.values_fd, 1 << 16)
         self.area = mmap.mmap(self.values_fd, 1 << 16)
         if sealed:
@@ -55,7 +55,12 @@ class FakeSecrets:
         self.say(("word", "released"), ("count", count))
 
     def close(self):
+        """May be done twice: a test may play one that dies."""
         self.ours.close()
+        self.area.close()
+        if self.values_fd >= 0:
+            os.close(self.values_fd)
+        self.values_fd = -1
 
 
 def is_mapped(pid):

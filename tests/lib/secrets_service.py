@@ -18,7 +18,7 @@ VAULT = {"address": None, "namespace": "", "ca": "", "auth": "token", "mount": "
 
 
 def memory(data, seals):
-    fd = os.memfd_create("test", os.MFD_ALLOW_SEALING)
+    fd = os.memfd_create("test", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     os.write(fd, data)
     os.lseek(fd, 0, os.SEEK_SET)
     fcntl.fcntl(fd, F_ADD_SEALS, seals)
@@ -48,18 +48,18 @@ class Service:
     def __init__(self, order, world=None, check=False, wrap=(), **given):
         self.sock, theirs = socket.socketpair()
         self.sock.settimeout(TIMEOUT)
-        self.values = os.memfd_create("secrets", os.MFD_ALLOW_SEALING)
+        self.values = os.memfd_create("secrets", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
         os.ftruncate(self.values, SIZE)
         fds = {3: memory(order, ALL_SEALS), 4: theirs.fileno(), 6: memory(credentials(given), SEAL | SHRINK | GROW | FUTURE_WRITE)}
         if not check:
             fds[5] = self.values
 
         def give():
-            for to, fd in fds.items():
-                os.dup2(fd, 500 + to)
-            for to in fds:
-                os.dup2(500 + to, to, inheritable=True)
-            os.closerange(7, 512)
+            # Whatever numbers these have: first out of the way.
+            high = {to: fcntl.fcntl(fd, fcntl.F_DUPFD, 600) for to, fd in fds.items()}
+            for to, fd in high.items():
+                os.dup2(fd, to, inheritable=True)
+            os.closerange(7, 700)
             ctypes.CDLL(None).prctl(1, 9)
         argv = ["env", "-i", *wrap, f"{BUILD}/devdep-secrets", "--network"] + (["--check"] if check else [])
         self.process = subprocess.Popen(world.on_host(argv) if world else argv, preexec_fn=give, close_fds=False, stdout=subprocess.DEVNULL,
