@@ -77,6 +77,7 @@ struct store_what {
         const char *name;            /* or key; must be valid (names.h) */
         const char *scope, *version; /* caches */
         const char *run, *job;
+        const char *type; /* artifacts: as in an entry; NULL: none */
         uint32_t days;  /* artifacts: how long it is kept */
         bool overwrite; /* artifacts: in place of the one of that name */
 };
