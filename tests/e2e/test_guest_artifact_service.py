@@ -70,8 +70,10 @@ def put_client(repo, package):
             add(other, folder)
     add(package, CLIENTS)
 
+    forms = ("dist-esm", "es") if package == "artifact-2" else ("commonjs",)  # the one that node does not take
+
     def skip(folder, names):
-        return [n for n in names if n in ("node_modules", "esm", "dist-esm", "browser", "react-native", "es", "test") or n.endswith((".map", ".ts", ".md"))]
+        return [n for n in names if n in ("node_modules", "browser", "react-native", "test", *forms) or n.endswith((".map", ".ts", ".md", ".cts", ".mts"))]
     for folder in sorted(packages):
         shutil.copytree(folder, action / folder.relative_to(CLIENTS), ignore=skip, dirs_exist_ok=True)
 
