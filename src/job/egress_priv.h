@@ -26,7 +26,7 @@ struct egress_record {
         char protocol[16], process[EGRESS_TEXT], reason[EGRESS_TEXT];
         char entry[POLICY_TEXT];         /* that would allow it; "": none would */
         char mirror[MIRROR_SERVER_TEXT]; /* the operator's, that the name means; "": none */
-        uint64_t pid;            /* 0: not known */
+        uint64_t pid;                    /* 0: not known */
         uint16_t port;
         bool weak;
         uint64_t sent, received, ms;

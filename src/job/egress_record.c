@@ -98,8 +98,7 @@ static void sentence(struct egress *g, const struct egress_record *r, char *ret,
                  r->protocol, process, r->reason[0] ? r->reason : "not listed", allow);
 }
 
-static int annotate(struct egress *g, const struct egress_record *r, const char *level, const char *text,
-                    struct err *e)
+static int annotate(struct egress *g, const struct egress_record *r, const char *level, const char *text, struct err *e)
 {
         const char *title = "Outgoing connection";
         struct journal *j = g->job->journal;

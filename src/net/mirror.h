@@ -19,7 +19,8 @@ struct err;
 #define MIRROR_MAX_PATH 256u
 #define MIRROR_PORT 80u                                                          /* in the guest */
 #define MIRROR_SERVER_TEXT (NAME_TEXT + 16)                                      /* "http://HOST:PORT" */
-#define MIRROR_URL_TEXT (MIRROR_MAX_NAME + MIRROR_MAX_PATH + NAME_MAX_LABEL + 1) /* "http://NAME.devdep.internal/..." */
+#define MIRROR_URL_TEXT (MIRROR_MAX_NAME + MIRROR_MAX_PATH + NAME_MAX_LABEL + 1) /* "http://NAME.devdep.internal/..."  \
+                                                                                  */
 
 /* Whose clients find it by themselves: which variables a step's environment has for it. */
 enum mirror_kind { MIRROR_PLAIN, MIRROR_NPM, MIRROR_PYPI, MIRROR_GO };

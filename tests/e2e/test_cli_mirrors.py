@@ -79,5 +79,5 @@ def test_nothing_of_a_file_is_taken_from_the_repository(cli, repo):
     repo.write("devdep.yaml", "entity: a\ndomain: a.example\negress: {mirrors: [npm]}\n")
     repo.commit()
     assert cli("mirrors", "ls", cwd=repo.path).out.startswith("no mirrors")
-    validated = cli("validate", "--offline", cwd=repo.path)
+    validated = cli("validate", "--offline", "--file", "devdep.yaml", cwd=repo.path)
     assert validated.status != 0 and "mirrors" in validated.text, validated

@@ -9,8 +9,9 @@
 
 static void lines_name_mirrors(void **state)
 {
-        static const char text[] = "# offered here\n\nnpm = http://npm.corp.test/all/ kind=npm\r\n\tdebian\t=\t10.0.0.5:3142  \n"
-                                   "pypi=http://[fd00::5]:3141/simple/   kind=pypi";
+        static const char text[] =
+                "# offered here\n\nnpm = http://npm.corp.test/all/ kind=npm\r\n\tdebian\t=\t10.0.0.5:3142  \n"
+                "pypi=http://[fd00::5]:3141/simple/   kind=pypi";
         struct mirrors m;
         struct err e = ERR_INIT;
         (void)state;

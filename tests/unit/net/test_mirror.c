@@ -81,7 +81,9 @@ static void what_is_no_server_is_refused_with_why_and_where(void **state)
                     {"[::ffff:10.0.0.5]:80", "is an IPv4-mapped address", 0},
                     {"0.0.0.0:80", "is an address of this network", 0},
                     {"224.0.0.1:80", "is a multicast address", 0},
-                    {"http://b\xc3\xbc" "cher.test", "xn--", 7}};
+                    {"http://b\xc3\xbc"
+                     "cher.test",
+                     "xn--", 7}};
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 struct mirror m = {.name = "npm"};
@@ -148,16 +150,16 @@ static void a_name_leads_neither_to_special_addresses_nor_back_into_this_host(vo
         static const struct {
                 const char *address;
                 bool named, named_own, written_own;
-        } rows[] = {{"8.8.8.8", true, false, true},       {"10.0.0.5", true, false, true},
-                    {"192.168.1.1", true, false, true},   {"100.64.0.1", true, false, true},
-                    {"fd00::5", true, false, true},       {"2a00::1", true, false, true},
-                    {"127.0.0.1", false, false, true},    {"::1", false, false, true},
+        } rows[] = {{"8.8.8.8", true, false, true},           {"10.0.0.5", true, false, true},
+                    {"192.168.1.1", true, false, true},       {"100.64.0.1", true, false, true},
+                    {"fd00::5", true, false, true},           {"2a00::1", true, false, true},
+                    {"127.0.0.1", false, false, true},        {"::1", false, false, true},
                     {"169.254.169.254", false, false, false}, {"fd00:ec2::254", false, false, false},
                     {"100.100.100.200", false, false, false}, {"169.254.1.1", false, false, false},
-                    {"fe80::1", false, false, false},     {"0.0.0.0", false, false, false},
+                    {"fe80::1", false, false, false},         {"0.0.0.0", false, false, false},
                     {"::ffff:10.0.0.5", false, false, false}, {"64:ff9b::a00:5", false, false, false},
                     {"2002:a00:5::", false, false, false},    {"4000::1", false, false, false},
-                    {"224.0.0.1", false, false, false},   {"192.0.2.1", false, false, false}};
+                    {"224.0.0.1", false, false, false},       {"192.0.2.1", false, false, false}};
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 struct mirror named = {.host = "mirror.corp.test"}, written = {.host = ""};
@@ -183,13 +185,15 @@ static void steps_have_variables_by_its_kind(void **state)
 {
         static const struct {
                 const char *name, *kind, *server, *variables;
-        } rows[] = {{"debian-12", NULL, "a:1", "DEVDEP_MIRROR_DEBIAN_12=http://debian-12.devdep.internal/\n"},
-                    {"js", "npm", "http://a/x/",
-                     "DEVDEP_MIRROR_JS=http://js.devdep.internal/x/\nnpm_config_registry=http://js.devdep.internal/x/\n"},
-                    {"py", "pypi", "http://a/simple/",
-                     "DEVDEP_MIRROR_PY=http://py.devdep.internal/simple/\nPIP_INDEX_URL=http://py.devdep.internal/simple/\n"
-                     "PIP_TRUSTED_HOST=py.devdep.internal\n"},
-                    {"go", "go", "a:1", "DEVDEP_MIRROR_GO=http://go.devdep.internal/\nGOPROXY=http://go.devdep.internal/\n"}};
+        } rows[] = {
+                {"debian-12", NULL, "a:1", "DEVDEP_MIRROR_DEBIAN_12=http://debian-12.devdep.internal/\n"},
+                {"js", "npm", "http://a/x/",
+                 "DEVDEP_MIRROR_JS=http://js.devdep.internal/x/\nnpm_config_registry=http://js.devdep.internal/x/\n"},
+                {"py", "pypi", "http://a/simple/",
+                 "DEVDEP_MIRROR_PY=http://py.devdep.internal/simple/\nPIP_INDEX_URL=http://py.devdep.internal/simple/\n"
+                 "PIP_TRUSTED_HOST=py.devdep.internal\n"},
+                {"go", "go", "a:1",
+                 "DEVDEP_MIRROR_GO=http://go.devdep.internal/\nGOPROXY=http://go.devdep.internal/\n"}};
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 struct mirror m = mirror_of(rows[i].server);

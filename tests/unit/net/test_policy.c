@@ -250,8 +250,13 @@ static void mirrors_are_told_from_entries(void **state)
         assert_int_equal(p->n_mirrors, 2);
         assert_ptr_equal(policy_mirror(p, "npm.devdep.internal"), &p->mirrors[0]);
         assert_ptr_equal(policy_mirror(p, "deb.devdep.internal"), &p->mirrors[1]);
-        static const char *const none[] = {"npm", "npm.devdep.internal.", "xnpm.devdep.internal", "a.npm.devdep.internal",
-                                           "np.devdep.internal", "npm.devdep.internal.example.org", "npmx.devdep.internal"};
+        static const char *const none[] = {"npm",
+                                           "npm.devdep.internal.",
+                                           "xnpm.devdep.internal",
+                                           "a.npm.devdep.internal",
+                                           "np.devdep.internal",
+                                           "npm.devdep.internal.example.org",
+                                           "npmx.devdep.internal"};
         for (size_t i = 0; i < ARRAY_SIZE(none); i++)
                 assert_null(policy_mirror(p, none[i]));
         json_t *row = policy_mirror_json(&p->mirrors[0]);
