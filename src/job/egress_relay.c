@@ -295,14 +295,23 @@ static int build_header(const struct egress_connection *c, struct buf *b, struct
         return r < 0 ? r : fields_end(b, mark, e);
 }
 
-static int ask_broker(struct egress_connection *c, struct err *e)
+/* Whom it is asked of; NULL: nobody. With the profile sealed the broker is there for the mirrors alone. */
+static struct link *link_of(const struct egress_connection *c)
+{
+        const struct egress *g = c->egress;
+
+        if (c->internal)
+                return g->service;
+        return c->mirrored || g->policy->profile != POLICY_SEALED ? g->link : NULL;
+}
+
+static int ask(struct egress_connection *c, struct link *link, struct err *e)
 {
         struct buf header = BUF_INIT;
         int r = build_header(c, &header, e);
 
         if (r == 0)
-                r = door_open(link_door(c->internal ? c->egress->service : c->egress->link), &header, &broker_handler,
-                              c, &c->broker, e);
+                r = door_open(link_door(link), &header, &broker_handler, c, &c->broker, e);
         buf_done(&header);
         if (r > 0) {
                 decide(c, "limited", "the host takes no more connections");
@@ -320,10 +329,10 @@ static int begin(struct egress_connection *c, const struct egress_target *target
 
         if (r < 0)
                 return r;
-        if (!limit && (c->internal ? g->service : g->link))
-                return ask_broker(c, e);
-        if (!limit && c->internal) {
-                decide(c, "unreachable", "this job has no services of the host");
+        if (!limit && link_of(c))
+                return ask(c, link_of(c), e);
+        if (!limit && (c->internal || c->mirrored)) {
+                decide(c, "unreachable", "this job has no such service of the host");
                 return refuse_guest(c, "unreachable", c->record.reason, e);
         }
         decide(c, limit ? "limited" : "denied", limit ? limit : "the profile is sealed");
@@ -355,7 +364,11 @@ int egress_connect(struct egress *g, struct door_stream *s, const struct fields 
         if (!target.name[0])
                 address_text(&target.address, c->record.address);
         str_copy(c->record.protocol, sizeof(c->record.protocol), "tcp");
-        c->internal = name_is_internal(target.name);
+        const struct mirror *mirror = policy_mirror(g->policy, target.name);
+        if (mirror)
+                mirror_server_text(mirror, c->record.mirror);
+        c->mirrored = mirror;
+        c->internal = !mirror && name_is_internal(target.name);
         c->to_broker.max = c->to_guest.max = YAMUX_INITIAL_WINDOW;
         list_append(&g->connections, &c->list);
         g->n_connections++;
