@@ -54,7 +54,7 @@ struct zip_reader {
         const char *what;
         struct zip_limits limits;
         uint64_t size, directory; /* directory: where it begins */
-        char *names; /* each ended by a NUL */
+        char *names;              /* each ended by a NUL */
         size_t n_names, names_size;
         struct record *records;
         size_t n;
@@ -168,8 +168,7 @@ static int find_directory(struct zip_reader *z, struct ending *ret, struct err *
                 return r;
         if (le16(end + 4) || le16(end + 6) || le16(end + 8) != le16(end + 10))
                 return bad(z, "it is one part of several", e);
-        *ret = (struct ending){
-                .entries = le16(end + 10), .size = le32(end + 12), .at = le32(end + 16), .end = at};
+        *ret = (struct ending){.entries = le16(end + 10), .size = le32(end + 12), .at = le32(end + 16), .end = at};
         r = take_zip64(z, at, ret, e);
         if (r < 0)
                 return r;
@@ -254,8 +253,7 @@ static const char *record_problem(const struct record *x, const uint8_t *head)
 }
 
 /* rest: the variable part of a record, its name first. */
-static int take_record(struct zip_reader *z, const uint8_t *head, const uint8_t *rest, struct record *x,
-                       struct err *e)
+static int take_record(struct zip_reader *z, const uint8_t *head, const uint8_t *rest, struct record *x, struct err *e)
 {
         size_t name_len = le16(head + 28), extra_len = le16(head + 30);
         char *name = z->names + z->n_names;

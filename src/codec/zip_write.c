@@ -69,11 +69,16 @@ int zip_write_local(const struct zip_item *x, struct buf *ret, struct err *e)
         bool wide = x->size >= FULL32;
         size_t len = strlen(x->name);
         uint64_t size = wide ? FULL32 : x->size;
-        const struct number head[] = {{0x04034b50, 4},           {wide ? VERSION_ZIP64 : VERSION, 2},
-                                      {flags_of(x->name), 2},    {0, 2},
-                                      {dos_time(x->mtime), 4},   {x->crc, 4},
-                                      {size, 4},                 {size, 4},
-                                      {len, 2},                  {wide ? 20 : 0, 2}};
+        const struct number head[] = {{0x04034b50, 4},
+                                      {wide ? VERSION_ZIP64 : VERSION, 2},
+                                      {flags_of(x->name), 2},
+                                      {0, 2},
+                                      {dos_time(x->mtime), 4},
+                                      {x->crc, 4},
+                                      {size, 4},
+                                      {size, 4},
+                                      {len, 2},
+                                      {wide ? 20 : 0, 2}};
         const struct number extra[] = {{1, 2}, {16, 2}, {x->size, 8}, {x->size, 8}};
         int r = add_all(ret, head, ARRAY_SIZE(head), e);
         if (r == 0)

@@ -93,12 +93,12 @@ static const char *const *const tool_allow[] = {memory,     code,        end,   
 static const char *const *const planner_allow[] = {memory, end, time_calls, bytes, SANITIZER NULL};
 static const char *const *const init_allow[] = {memory, end,        time_calls, bytes,         waiting,
                                                 who,    init_calls, signals,    SANITIZER NULL};
-static const char *const *const store_allow[] = {memory,      end,         time_calls, bytes,
+static const char *const *const store_allow[] = {memory,      end,         time_calls,    bytes,
                                                  store_files, two_sockets, SANITIZER NULL};
 /* Signals whole: it is alone in a pid namespace of its own. */
-static const char *const *const store_start_allow[] = {
-        memory,      code,  end,     time_calls, bytes,     who, files_read, store_files,
-        two_sockets, start, filters, signals,    SANITIZER NULL};
+static const char *const *const store_start_allow[] = {memory,  code,       end,           time_calls,  bytes,
+                                                       who,     files_read, store_files,   two_sockets, start,
+                                                       filters, signals,    SANITIZER NULL};
 
 static const char *const *const service_allow[] = {memory,  end,         time_calls,    bytes,
                                                    waiting, store_files, SANITIZER NULL};

@@ -129,9 +129,9 @@ static int check_digest(struct upload *u, const char *digest, struct err *e)
         if (r < 0)
                 return r;
         hash_hex(sum, hex);
-        return str_eq(hex, digest) ? 0
-                                   : err_set(e, ERR_USAGE, "the upload is not what was announced: its SHA-256 is %s",
-                                             hex);
+        return str_eq(hex, digest)
+                       ? 0
+                       : err_set(e, ERR_USAGE, "the upload is not what was announced: its SHA-256 is %s", hex);
 }
 
 static int read_upload(void *user, uint64_t at, void *data, size_t len, struct err *e)

@@ -27,8 +27,8 @@ struct artifacts_config {
 int artifacts_new(const struct artifacts_config *config, struct artifacts **ret, struct err *e);
 struct artifacts *artifacts_free(struct artifacts *a); /* always NULL */
 
-/* ERR_USAGE: a name or type that is none. type "": a zip. ARTIFACTS_E_EXISTS: the run has one of that name. An upload of
- * that name which was not finished is given up. */
+/* ERR_USAGE: a name or type that is none. type "": a zip. ARTIFACTS_E_EXISTS: the run has one of that name. An upload
+ * of that name which was not finished is given up. */
 int artifacts_create(struct artifacts *a, const char *name, const char *type, uint32_t days,
                      char ret_token[UPLOADS_TOKEN_SIZE], struct err *e);
 /* The upload becomes an artifact, on disk before this returns, and is over in any case. digest: what SHA-256 its bytes

@@ -20,7 +20,7 @@ struct store;
 #define CACHES_E_EXISTS 2
 
 struct caches_config {
-        struct store *store;       /* a writer's */
+        struct store *store; /* a writer's */
         struct uploads *uploads;
         const char *const *scopes; /* the first is the one that is written */
         size_t n_scopes;

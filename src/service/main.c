@@ -1,8 +1,8 @@
 /* devdep-service: what a job reaches under http://results.devdep.internal. Started by store_start() only;
  * man/devdep-service.8.
  *
- * Stages: 1. in its jail already: no network, nothing but one folder that it can write and one that it can read; 2. give up what only loading a
- * program needs; 3. open and clean the folder; 4. serve. It never executes anything. */
+ * Stages: 1. in its jail already: no network, nothing but one folder that it can write and one that it can read; 2.
+ * give up what only loading a program needs; 3. open and clean the folder; 4. serve. It never executes anything. */
 #include <signal.h>
 #include <stdio.h>
 
@@ -22,7 +22,8 @@
 
 static const char usage[] =
         "usage: devdep-service --run N --job KEY --artifacts FOLDER --caches FOLDER --scope REF... --peer 4\n"
-        "Serves docs/protocol-service.md on descriptor 3, and asks devdep-store on descriptor 4. Started by devdep-cli, "
+        "Serves docs/protocol-service.md on descriptor 3, and asks devdep-store on descriptor 4. Started by "
+        "devdep-cli, "
         "in a jail.\n";
 
 #define SOCKET_FD 3

@@ -327,7 +327,9 @@ int tar_to_zip_next(struct tar_to_zip *z, struct buf *ret, struct err *e)
         int r = 0;
         while (r == 0 && z->phase != PHASE_OVER && ret->len - before < SERVICE_CHUNK) {
                 size_t len = ret->len;
-                r = z->left ? next_data(z, ret, e) : z->phase == PHASE_FILES ? next_file(z, ret, e) : next_central(z, ret, e);
+                r = z->left                   ? next_data(z, ret, e)
+                    : z->phase == PHASE_FILES ? next_file(z, ret, e)
+                                              : next_central(z, ret, e);
                 z->given += ret->len - len;
         }
         return r;

@@ -20,8 +20,8 @@ int zip_to_tar(zip_read_fn *read, void *archive, uint64_t size, uint64_t now_ms,
 int file_to_tar(zip_read_fn *read, void *file, uint64_t size, const char *name, uint64_t now_ms, repack_sink_fn *fn,
                 void *user, struct err *e);
 
-/* A tar of the shelf (an open file of so many bytes and files, which stays the caller's) as a zip, a piece at a time. Equal tars give equal zips.
- * A file is read twice: its sum stands before it. */
+/* A tar of the shelf (an open file of so many bytes and files, which stays the caller's) as a zip, a piece at a time.
+ * Equal tars give equal zips. A file is read twice: its sum stands before it. */
 int tar_to_zip_new(int fd, uint64_t bytes, uint64_t files, struct tar_to_zip **ret, struct err *e);
 struct tar_to_zip *tar_to_zip_free(struct tar_to_zip *z); /* always NULL */
 /* Append a piece: some SERVICE_CHUNK. Nothing is appended at the end. */

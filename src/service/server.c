@@ -60,7 +60,7 @@ struct connection {
         int file; /* that is being sent, or -1 */
         uint64_t file_at, file_left;
         struct tar_to_zip *zip; /* made of the file; NULL: it is sent as it is */
-        bool eof, closing; /* no more requests come; none are answered */
+        bool eof, closing;      /* no more requests come; none are answered */
 };
 
 static void end_sending(struct connection *c)
@@ -88,9 +88,9 @@ static const char *phrase(unsigned status)
         static const struct {
                 unsigned status;
                 const char *phrase;
-        } phrases[] = {
-                {200, "OK"},        {201, "Created"},   {206, "Partial Content"},       {400, "Bad Request"},
-                {404, "Not Found"}, {409, "Conflict"}, {413, "Too Large"}, {416, "Range Not Satisfiable"}, {503, "Busy"}};
+        } phrases[] = {{200, "OK"},        {201, "Created"},  {206, "Partial Content"}, {400, "Bad Request"},
+                       {404, "Not Found"}, {409, "Conflict"}, {413, "Too Large"},       {416, "Range Not Satisfiable"},
+                       {503, "Busy"}};
         for (size_t i = 0; i < ARRAY_SIZE(phrases); i++)
                 if (phrases[i].status == status)
                         return phrases[i].phrase;
@@ -160,8 +160,9 @@ static int send_file(struct connection *c, int *fd, uint64_t at, uint64_t size, 
         if (range_of(c, size, &first, &len) < 0)
                 return refuse(c, 416, "the range lies behind the end", e);
         if (c->head.has_range)
-                snprintf(more, sizeof(more), "%sAccept-Ranges: bytes\r\nContent-Range: bytes %llu-%llu/%llu\r\n", fields,
-                         (unsigned long long)first, (unsigned long long)(first + len - 1), (unsigned long long)size);
+                snprintf(more, sizeof(more), "%sAccept-Ranges: bytes\r\nContent-Range: bytes %llu-%llu/%llu\r\n",
+                         fields, (unsigned long long)first, (unsigned long long)(first + len - 1),
+                         (unsigned long long)size);
         int r = start_answer(c, c->head.has_range ? 206 : 200, type, len, more, e);
         if (r < 0 || c->head.method == HTTP_HEAD || !len)
                 return r;

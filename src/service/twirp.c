@@ -126,7 +126,8 @@ static int look_up(struct services *s, const json_t *o, struct buf *ret, unsigne
         if (r < 0)
                 return r;
         snprintf(url, sizeof(url), BASE_URL "/entries/%llu", (unsigned long long)id);
-        return twirp_answer(json_pack("{s:b,s:s,s:s}", "ok", 1, "signed_download_url", url, "matched_key", matched), ret, e);
+        return twirp_answer(json_pack("{s:b,s:s,s:s}", "ok", 1, "signed_download_url", url, "matched_key", matched),
+                            ret, e);
 }
 
 static const struct twirp_call cache_calls[] = {{CACHE_SERVICE "CreateCacheEntry", create},

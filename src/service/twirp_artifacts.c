@@ -167,7 +167,7 @@ static int sign(struct services *s, const json_t *o, struct buf *ret, unsigned *
         return twirp_answer(json_pack("{s:s}", "signed_url", url), ret, e);
 }
 
-static int delete(struct services *s, const json_t *o, struct buf *ret, unsigned *ret_status, struct err *e)
+static int delete (struct services *s, const json_t *o, struct buf *ret, unsigned *ret_status, struct err *e)
 {
         const char *name = "";
         uint64_t id = 0;

@@ -25,7 +25,7 @@ struct upload {
         size_t n_blocks;
         uint32_t *list; /* indexes of blocks */
         size_t n_list;
-        size_t near; /* in the list: where the last reading was, */
+        size_t near;      /* in the list: where the last reading was, */
         uint64_t near_at; /* and the place of that block in the whole */
         bool whole;
 };

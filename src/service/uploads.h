@@ -18,8 +18,8 @@ enum upload_kind { UPLOAD_CACHE, UPLOAD_ARTIFACT };
 
 struct upload_what {
         enum upload_kind kind;
-        char name[STORE_MAX_KEY + 1]; /* or the key of a cache */
-        char version[HASH_HEX_SIZE];  /* caches; else "" */
+        char name[STORE_MAX_KEY + 1];  /* or the key of a cache */
+        char version[HASH_HEX_SIZE];   /* caches; else "" */
         char type[STORE_MAX_TYPE + 1]; /* artifacts that are one file; else "" */
         uint32_t days;                 /* artifacts */
 };
