@@ -367,8 +367,8 @@ static int open_archive(struct zip_reader *z, struct err *e)
         if (r < 0)
                 return r;
         z->directory = x.at;
-        z->names_size = (size_t)MIN(x.size - x.entries * CENTRAL_SIZE + x.entries, (uint64_t)z->limits.max_names) + 1;
-        z->names = malloc(z->names_size);
+        z->names_size = (size_t)MIN(x.size - x.entries * CENTRAL_SIZE + x.entries, (uint64_t)z->limits.max_names);
+        z->names = malloc(z->names_size + 1);
         z->records = malloc((size_t)(x.entries + 1) * sizeof(*z->records));
         if (!z->names || !z->records)
                 return err_nomem(e);

@@ -26,7 +26,7 @@ const verbs = {
     },
     delete: async () => (await client.deleteArtifact(name)).id,
 };
-import('%s').then(it => { client = new it.DefaultArtifactClient(); return verbs[verb](); }).catch(error => `failed: ${error.message}`).then(result => fs.appendFileSync(process.env.GITHUB_OUTPUT, `result=${result}\\n`));
+import('@PACKAGE@').then(it => { client = new it.DefaultArtifactClient(); return verbs[verb](); }).catch(error => `failed: ${error.message}`.replace(/\\s+/g, ' ')).then(result => fs.appendFileSync(process.env.GITHUB_OUTPUT, `result=${result}\\n`));
 """
 STEP = "uses: ./.github/actions/artifacts, with: {verb: %s, name: %s}"
 WORKFLOW = f"""\
@@ -57,7 +57,7 @@ def put_client(repo, package):
     action = repo.path / ".github/actions/artifacts"
     action.mkdir(parents=True)
     (action / "action.yml").write_text(ACTION)
-    (action / "main.js").write_text(MAIN % package)
+    (action / "main.js").write_text(MAIN.replace("@PACKAGE@", package))
     packages = set()
 
     def add(name, beside):
@@ -93,7 +93,7 @@ def test_an_action_uploads_lists_downloads_and_deletes_with_githubs_own_client_i
     repo.workflow(WORKFLOW)
     repo.commit()
     job = scene.json(repo, "--no-profile", "--egress", "sealed")["a"]
-    assert job.conclusion == "success", [(s.log, s.annotations) for s in job.steps]
+    assert job.conclusion == "success", "\n".join(map(repr, job.steps)) + str([s.outputs for s in job.steps])
     listed = json.loads(scene.cli("artifacts", "ls", "--json").out)
     listed = [x for x in listed if x["run"] == listed[0]["run"]]  # the newest run's
     theirs = next(x for x in listed if x["name"] == "theirs")
