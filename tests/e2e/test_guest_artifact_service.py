@@ -70,7 +70,7 @@ def put_client(repo, package):
             add(other, folder)
     add(package, CLIENTS)
 
-    forms = ("dist-esm", "es") if package == "artifact-2" else ("commonjs",)  # the one that node does not take
+    forms = ("dist-esm", "es") if package == "artifact-2" else ()  # what node does not take
 
     def skip(folder, names):
         return [n for n in names if n in ("node_modules", "browser", "react-native", "test", *forms) or n.endswith((".map", ".ts", ".md", ".cts", ".mts"))]
