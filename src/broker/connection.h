@@ -8,6 +8,7 @@
 #include "wire/door.h"
 
 struct dial;
+struct mirror;
 
 /* What is looked for in the bytes of the guest. */
 enum look {
@@ -22,7 +23,8 @@ struct connection {
         struct broker *broker;
         struct door_stream *s; /* NULL: it is the door's, or gone */
         uint64_t id;
-        char name[NAME_TEXT]; /* "": an address was asked for */
+        char name[NAME_TEXT];        /* "": an address was asked for */
+        const struct mirror *mirror; /* the operator's, that the name means; NULL: none */
         bool has_address, weak;
         struct address address;
         uint16_t port;

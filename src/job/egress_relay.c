@@ -45,18 +45,28 @@ static void decide(struct egress_connection *c, const char *verdict, const char 
         c->is_recorded = true;
 }
 
+/* Whom it is asked of; NULL: nobody. With the profile sealed the broker is there for the mirrors alone. */
+static struct link *link_of(const struct egress_connection *c)
+{
+        const struct egress *g = c->egress;
+
+        if (c->internal)
+                return g->service;
+        return c->mirrored || g->policy->profile != POLICY_SEALED ? g->link : NULL;
+}
+
 /* Does the policy alone refuse a connection of which the broker says nothing? Then that is its record. */
 static bool is_denied(struct egress_connection *c)
 {
-        const struct egress *g = c->egress;
+        const struct policy *p = c->egress->policy;
         struct egress_record *t = &c->record;
         struct address a = {0};
 
-        if (c->internal || (!t->name[0] && !address_parse(t->address, &a)))
+        if (c->internal || c->mirrored || (!t->name[0] && !address_parse(t->address, &a)))
                 return false;
-        if (g->link && policy_match(g->policy, t->name, &a, t->port).allowed)
+        if (link_of(c) && policy_match(p, t->name, &a, t->port).allowed)
                 return false;
-        decide(c, "denied", g->link ? "not listed" : "the profile is sealed");
+        decide(c, "denied", link_of(c) ? "not listed" : "the profile is sealed");
         policy_wanted(t->name[0] ? t->name : NULL, &a, t->port, t->entry);
         return true;
 }
@@ -321,18 +331,18 @@ static int build_header(const struct egress_connection *c, struct buf *b, struct
 static int refuse_unasked(struct egress_connection *c, const char *limit, struct err *e)
 {
         if (!is_denied(c))
-                decide(c, limit ? "limited" : "unreachable", limit ? limit : "this job has no services of the host");
+                decide(c, limit ? "limited" : "unreachable",
+                       limit ? limit : "this job has no such service of the host");
         return refuse_guest(c, c->record.verdict, c->record.reason, e);
 }
 
-static int ask_broker(struct egress_connection *c, struct err *e)
+static int ask(struct egress_connection *c, struct link *link, struct err *e)
 {
         struct buf header = BUF_INIT;
         int r = build_header(c, &header, e);
 
         if (r == 0)
-                r = door_open(link_door(c->internal ? c->egress->service : c->egress->link), &header, &broker_handler,
-                              c, &c->broker, e);
+                r = door_open(link_door(link), &header, &broker_handler, c, &c->broker, e);
         buf_done(&header);
         egress_wake(c->egress);
         return r > 0 ? refuse_unasked(c, "the host takes no more connections", e) : r;
@@ -346,8 +356,8 @@ static int begin(struct egress_connection *c, struct err *e)
 
         if (r < 0)
                 return r;
-        if (!limit && (c->internal ? g->service : g->link))
-                return ask_broker(c, e);
+        if (!limit && link_of(c))
+                return ask(c, link_of(c), e);
         return refuse_unasked(c, limit, e);
 }
 
@@ -373,7 +383,11 @@ int egress_connect(struct egress *g, struct door_stream *s, const struct fields 
         if (!target.name[0])
                 address_text(&target.address, c->record.address);
         str_copy(c->record.protocol, sizeof(c->record.protocol), "tcp");
-        c->internal = name_is_internal(target.name);
+        const struct mirror *mirror = policy_mirror(g->policy, target.name);
+        if (mirror)
+                mirror_server_text(mirror, c->record.mirror);
+        c->mirrored = mirror;
+        c->internal = !mirror && name_is_internal(target.name);
         c->to_broker.max = c->to_guest.max = YAMUX_INITIAL_WINDOW;
         list_append(&g->connections, &c->list);
         g->n_connections++;

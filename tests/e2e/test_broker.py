@@ -1,4 +1,5 @@
 """devdep-broker and the outside: the test is devdep-job, the servers are in a network namespace of the test."""
+import json
 import os
 import socket
 import ssl
@@ -131,6 +132,115 @@ def test_the_address_that_was_checked_is_the_one_that_is_dialled(world, broker):
     assert world.names.asked.count(("rebind.example.test", worlds.A)) == 1
     with pytest.raises(Refused, match="127.0.0.1 is a loopback address"):
         broker.connect(name="rebind.example.test", port=ECHO)
+
+
+# ---- the operator's mirrors ----
+
+def with_mirrors(world, profile="sealed", allow=(), **servers):
+    policy = {"profile": profile, "allow": list(allow), "mirrors": [{"name": name, "server": server} for name, server in servers.items()]}
+    return Broker(world, policy=json.dumps(policy))
+
+
+@pytest.mark.parametrize("profile", ["sealed", "brokered", "audit"])
+def test_a_mirror_is_reached_by_its_name_in_every_profile(world, profile):
+    """At a private address, and whatever is sent: no byte is looked at."""
+    with with_mirrors(world, profile, named="http://private.example.test:7000", written=f"{PRIVATE}:7000", six=f"[{SERVERS6[0]}]:7000") as broker:
+        broker.read_records()
+        for name, address in (("named", PRIVATE), ("written", PRIVATE), ("six", SERVERS6[0])):
+            stream, number = broker.connect(name=f"{name}.devdep.internal", port=80)
+            assert stream.address == address and talk(stream, b"\x16\x03\x01\x00\x05hello") == b"\x16\x03\x01\x00\x05hello"
+            stream.close()
+            stream.read_all()
+            record = broker.record(number)
+            assert (record["verdict"], record["name"], record["port"], record["address"], record["sent"], record["received"]) == (
+                "allowed", f"{name}.devdep.internal", "80", address, "10", "10")
+            assert "weak" not in record
+
+
+def test_nothing_but_the_mirrors_is_reached_with_the_profile_sealed(world):
+    with with_mirrors(world, allow=["echo.example.test:7000", f"{PRIVATE}/32:7000"], npm="private.example.test:7000") as broker:
+        for request in ({"name": "echo.example.test", "port": ECHO}, {"name": "private.example.test", "port": ECHO},
+                        {"address": PRIVATE, "port": ECHO}, {"address": SERVERS[0], "port": ECHO}):
+            with pytest.raises(Refused) as refused:
+                broker.connect(**request)
+            assert refused.value.code == "denied"
+
+
+@pytest.mark.parametrize("profile", ["sealed", "brokered", "audit"])
+def test_other_names_and_ports_below_the_hosts_domain_are_unreachable_and_never_looked_up(world, profile):
+    """Not even where an entry lists them, and a name server has them."""
+    world.names.table.update({f"{name}.devdep.internal": [SERVERS[0]] for name in ("other", "a.npm", "npm")})
+    world.names.asked.clear()
+    allow = ["*.devdep.internal:80", "*.devdep.internal:7000", "npm.devdep.internal:7000"]
+    with with_mirrors(world, profile, allow=allow, npm="private.example.test:7000") as broker:
+        for name, port in (("other.devdep.internal", 80), ("a.npm.devdep.internal", 80), ("npm.devdep.internal", ECHO), ("npm.devdep.internal", 443),
+                           ("results.devdep.internal", 80)):
+            with pytest.raises(Refused) as refused:
+                broker.connect(name=name, port=port)
+            assert refused.value.code == "unreachable", name
+    assert world.names.asked == []
+
+
+@pytest.mark.parametrize("name", ["NPM.DevDep.Internal", "npm.devdep.internal.", "Npm.devdep.internal."])
+def test_a_mirrors_name_is_the_same_in_every_spelling(world, name):
+    with with_mirrors(world, npm="private.example.test:7000") as broker:
+        stream, number = broker.read_records().connect(name=name, port=80)
+        assert talk(stream) == b"ping"
+        stream.abort()
+        assert broker.record(number)["name"] == "npm.devdep.internal"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "169.254.169.254", "fe80::1", "fd00:ec2::254", "100.100.100.200", "0.0.0.0", "::ffff:10.99.0.2",
+                                     "64:ff9b::a63:2", "2002:a63:2::1", HOST])
+def test_a_mirror_whose_name_leads_elsewhere_is_unreachable_and_no_violation(world, address):
+    """Whoever answers for that name must not lead guests to metadata, or back into this host, where somebody listens."""
+    world.names.table["astray.example.test"] = [address]
+    with with_mirrors(world, npm="astray.example.test:7000") as broker:
+        with pytest.raises(Refused, match=" is an? ") as refused:
+            broker.read_records().connect(name="npm.devdep.internal", port=80)
+        record = broker.record(1)
+        assert refused.value.code == record["verdict"] == "unreachable" and record["address"] == address and "entry" not in record
+
+
+def test_a_mirror_on_this_host_is_reached_where_its_address_is_written(world):
+    with with_mirrors(world, loop="127.0.0.1:7000", own=f"{HOST}:7000") as broker:
+        for name in ("loop", "own"):
+            assert talk(broker.connect(name=f"{name}.devdep.internal", port=80)[0]) == b"ping"
+
+
+def test_the_address_of_a_mirror_that_was_checked_is_the_one_that_is_dialled(world):
+    answers = iter([[PRIVATE]])
+    world.names.table["rebind.example.test"] = lambda kind: next(answers, ["127.0.0.1"]) if kind == worlds.A else []
+    world.names.asked.clear()
+    with with_mirrors(world, npm="rebind.example.test:7000") as broker:
+        stream, _ = broker.connect(name="npm.devdep.internal", port=80)
+        assert stream.address == PRIVATE and talk(stream) == b"ping"
+        assert world.names.asked.count(("rebind.example.test", worlds.A)) == 1
+        with pytest.raises(Refused, match="127.0.0.1 is a loopback address"):
+            broker.connect(name="npm.devdep.internal", port=80)
+
+
+@pytest.mark.parametrize("server", ["nobody.example.test:7000", "closed.example.test:7000", "unknown.example.test:7000", "empty.example.test:7000", f"{NOBODY}:7000"])
+def test_a_mirror_that_is_away_is_told_at_once(world, server):
+    with with_mirrors(world, npm=server) as broker:
+        with pytest.raises(Refused) as refused:
+            broker.read_records().connect(name="npm.devdep.internal", port=80)
+        assert refused.value.code == "unreachable" and broker.record(1)["verdict"] == "unreachable"
+
+
+def test_connections_to_a_mirror_count_as_any_others(world):
+    with with_mirrors(world, npm=f"{PRIVATE}:7000") as broker:
+        held = [broker.connect(name="npm.devdep.internal", port=80)[0] for _ in range(128)]
+        with pytest.raises(Refused, match="too many connections at once") as refused:
+            broker.connect(name="npm.devdep.internal", port=80)
+        assert refused.value.code == "limited"
+        assert talk(held[0]) == b"ping"
+
+
+def test_a_policy_whose_mirrors_are_out_of_form_is_refused(world):
+    with with_mirrors(world, npm="169.254.169.254:80") as broker:
+        status, err = broker.end()
+        assert status == 2 and "egress.mirrors[0]: 169.254.169.254 is a metadata address" in err
 
 
 @pytest.mark.parametrize("name", ["nobody", "closed", "unknown", "empty"])
