@@ -12,6 +12,7 @@ pytestmark = [pytest.mark.guest, pytest.mark.user]
 ACTION = "name: Artifacts\ninputs: {verb: {required: true}, name: {required: true}}\noutputs: {result: {}}\nruns: {using: node20, main: main.js}\n"
 MAIN = """\
 const fs = require('fs');
+globalThis.crypto ??= require('crypto').webcrypto;  // node 20 has it
 const path = require('path');
 const {INPUT_VERB: verb, INPUT_NAME: name, GITHUB_WORKSPACE: top} = process.env;
 const names = folder => fs.readdirSync(folder, {recursive: true, withFileTypes: true}).filter(x => x.isFile()).map(x => path.join(x.path, x.name));
@@ -86,7 +87,7 @@ def scene():
 
 
 @needs_client
-@pytest.mark.parametrize("package", ["artifact-2", "artifact-6"])
+@pytest.mark.parametrize("package", ["artifact-2"])
 def test_an_action_uploads_lists_downloads_and_deletes_with_githubs_own_client_in_a_sealed_guest(scene, tmp_path, package):
     repo = scene.repo(package)
     put_client(repo, package)
