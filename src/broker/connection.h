@@ -8,6 +8,8 @@
 
 struct dial;
 struct mirror;
+struct secure;
+struct ssl_st;
 
 struct connection {
         struct list list;
@@ -22,8 +24,10 @@ struct connection {
         uint64_t started_ms;
         struct resolve *resolve;
         struct dial *dial;
+        struct secure *secure; /* the handshake with a mirror */
 
-        int fd; /* -1: not connected */
+        int fd;             /* -1: not connected */
+        struct ssl_st *tls; /* with a mirror; NULL: in clear */
         struct loop_io *io;
         struct buf queue; /* of the guest, not sent yet: at most a window */
         bool checks;      /* it is not known yet whether the first bytes are what they should be */
