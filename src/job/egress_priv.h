@@ -14,7 +14,7 @@
 struct link;
 struct loop_timer;
 
-#define EGRESS_TEXT 256u /* bytes of foreign text in a record: a reason, a protocol, a process */
+#define EGRESS_TEXT 320u /* bytes of foreign text in a record: a reason, a protocol, a process */
 
 /* One event of docs/events.md, `egress`. */
 struct egress_record {
@@ -97,6 +97,8 @@ int egress_summary(struct egress *g, struct err *e);
 /* egress_relay.c */
 int egress_connect(struct egress *g, struct door_stream *s, const struct fields *header, struct err *e);
 void egress_connection_free(struct egress_connection *c);
+/* Whatever is known of it by now is all that will be: complete its record, but for the process. */
+void egress_connection_conclude(struct egress_connection *c);
 /* Write its record when everything is known, and free it when nothing is left. */
 int egress_connection_settle(struct egress_connection *c, struct err *e);
 struct egress_connection *egress_connection_of(struct list *pos);

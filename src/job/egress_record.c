@@ -152,7 +152,7 @@ static int violate(struct egress *g, const struct egress_record *r, struct err *
         }
         if (ret == 0 && g->policy->on_violation == POLICY_FAIL) {
                 err_set(&why, ERR_EGRESS_VIOLATION, "%s", text);
-                job_fail(g->job, &why);
+                job_violate(g->job, &why);
         }
         return ret;
 }

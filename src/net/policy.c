@@ -277,6 +277,14 @@ struct policy_match policy_match_address(const struct policy *p, const struct ad
         return m;
 }
 
+struct policy_match policy_match(const struct policy *p, const char *name, const struct address *a, uint16_t port)
+{
+        struct policy_match m = *name ? policy_match_name(p, name, port) : policy_match_address(p, a, port);
+
+        m.allowed = p->profile == POLICY_AUDIT || (p->profile == POLICY_BROKERED && m.allowed);
+        return m;
+}
+
 /* Does an entry name this special address, and not only a range so large that it happens to hold it? */
 static bool is_named(const struct policy *p, const struct address *a, uint16_t port, const struct prefix *special)
 {

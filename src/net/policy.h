@@ -54,6 +54,9 @@ struct policy_match {
         bool allowed;
         bool weak; /* by a plain HTTP entry */
 };
+/* With the profile's word: may the name, or where that is "" the address, be asked for at this port? What a name leads
+ * to is not looked at. */
+struct policy_match policy_match(const struct policy *p, const char *name, const struct address *a, uint16_t port);
 /* May the name be reached at any port? */
 bool policy_knows_name(const struct policy *p, const char *name);
 struct policy_match policy_match_name(const struct policy *p, const char *name, uint16_t port);

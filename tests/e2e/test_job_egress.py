@@ -64,6 +64,37 @@ def test_a_process_that_is_never_told_holds_up_nothing(folder):
         assert "process" not in job.events("egress")[0]
 
 
+class Leaving(Asking):
+    """A guest whose step ends at once when it has tried something, and that says nothing of it."""
+
+    def exit_fields(self, **more):
+        self.attempt()
+        return super().exit_fields(**more)
+
+    def attempt(self):
+        self.call(op="connect", connection=7, name="bad.test", port=443)
+
+
+@pytest.mark.parametrize("policy", [None, {**POLICY, "on_violation": "fail"}])
+def test_a_job_that_ends_before_its_guest_says_whose_a_connection_was_ends_with_401_too(folder, policy):
+    with Job(folder, spec(folder, "true", **({"egress": policy} if policy else {})), guest=Leaving) as job:
+        assert job.wait() == 145
+        assert job.verdict["code"] == 401 and "bad.test:443" in job.verdict["message"]
+        assert [e["verdict"] for e in job.events("egress")] == ["denied"]
+
+
+def test_what_the_broker_did_not_answer_before_the_jobs_end_is_judged_by_the_policy(folder):
+    class Hasty(Leaving):
+        def attempt(self):
+            self.ask(op="connect", connection=7, name="good.test", port=443)
+            self.ask(op="connect", connection=8, name="bad.test", port=443)
+    mute = Mute()
+    with Job(folder, spec(folder, "true", egress={**POLICY, "on_violation": "fail"}), guest=Hasty, broker=mute.theirs.fileno()) as job:
+        assert job.wait() == 145
+        assert job.verdict["code"] == 401 and "'bad.test' in egress.allow would allow it" in job.verdict["message"]
+        assert [e["verdict"] for e in job.events("egress")] == ["abandoned", "denied"]
+
+
 def test_without_a_broker_a_brokered_job_reaches_nothing_either(folder):
     with asking(folder, POLICY) as job:
         assert job.guest.call(op="connect", connection=7, name="good.test", port=443)["code"] == "denied"
@@ -120,10 +151,13 @@ def test_connections_at_once_are_limited(folder):
             job.guest.ask(op="connect", connection=i, name="good.test", port=443)
         answer = job.guest.call(op="connect", connection=999, name="good.test", port=443)
         assert (answer["code"], answer["message"]) == ("limited", "too many connections at once")
+        # What is not listed is a violation all the same: a limit hides nothing.
+        answer = job.guest.call(op="connect", connection=1000, name="bad.test", port=443)
+        assert (answer["code"], answer["message"]) == ("denied", "not listed")
         job.ask({"op": "cancel"})
         job.wait()
         verdicts = [e["verdict"] for e in job.events("egress")]
-        assert verdicts.count("abandoned") == 128 and verdicts.count("limited") == 1
+        assert [verdicts.count(v) for v in ("abandoned", "limited", "denied")] == [128, 1, 1]
 
 
 # ---- the operator's mirrors ----

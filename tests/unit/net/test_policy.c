@@ -148,6 +148,28 @@ static void names_match_whole_labels_and_ports(void **state)
         policy_free(p);
 }
 
+static void the_profile_has_the_last_word(void **state)
+{
+        static const struct {
+                const char *policy;
+                bool listed, other;
+        } rows[] = {{"{\"allow\":[\"a.org\",\"11.0.0.0/8:443\"]}", false, false},
+                    {"{\"profile\":\"brokered\",\"allow\":[\"a.org\",\"11.0.0.0/8:443\"]}", true, false},
+                    {"{\"profile\":\"audit\"}", true, true}};
+        struct address listed, other;
+        (void)state;
+        assert_true(address_parse("11.0.0.1", &listed) && address_parse("12.0.0.1", &other));
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct policy *p = policy_of(rows[i].policy);
+                assert_int_equal(policy_match(p, "a.org", &other, 443).allowed, rows[i].listed);
+                assert_int_equal(policy_match(p, "", &listed, 443).allowed, rows[i].listed);
+                assert_int_equal(policy_match(p, "a.org", &listed, 444).allowed, rows[i].other);
+                assert_int_equal(policy_match(p, "b.org", &listed, 443).allowed, rows[i].other);
+                assert_int_equal(policy_match(p, "", &other, 443).allowed, rows[i].other);
+                policy_free(p);
+        }
+}
+
 static void port_80_is_weak(void **state)
 {
         struct policy *p = policy_of("{\"allow\":[\"a.org:80\",\"a.org\",\"11.0.0.0/8:80\"]}");
@@ -303,6 +325,7 @@ int main(void)
                 cmocka_unit_test(entries_read_as_they_are_written),
                 cmocka_unit_test(what_is_no_entry_is_refused_with_why),
                 cmocka_unit_test(names_match_whole_labels_and_ports),
+                cmocka_unit_test(the_profile_has_the_last_word),
                 cmocka_unit_test(port_80_is_weak),
                 cmocka_unit_test(a_special_address_is_refused_unless_its_prefix_is_named),
                 cmocka_unit_test(an_address_of_this_host_is_refused_unless_its_prefix_is_named),
