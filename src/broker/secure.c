@@ -198,7 +198,7 @@ static bool set_peer(SSL *tls, const struct mirror *m)
         if (!m->host[0])
                 return X509_VERIFY_PARAM_set1_ip(p, m->address.bytes, m->address.v6 ? 16 : 4);
         X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-        return X509_VERIFY_PARAM_set1_host(p, m->host, 0) && SSL_set_tlsext_host_name(tls, m->host);
+        return X509_VERIFY_PARAM_set1_host(p, m->host, 0) && SSL_set_tlsext_host_name(tls, (char *)(uintptr_t)m->host);
 }
 
 int secure_start(struct loop *l, const struct secure_roots *roots, const struct mirror *m, int fd, secure_fn *done,
