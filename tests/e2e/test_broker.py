@@ -4,6 +4,7 @@ import os
 import socket
 import ssl
 import threading
+import warnings
 
 import pytest
 
@@ -265,7 +266,8 @@ def secured(world):
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     old.load_cert_chain(certificate, key)
     old.set_ciphers("ALL:@SECLEVEL=0")
-    old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_1
+    with warnings.catch_warnings(action="ignore"):
+        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_1
 
     def echo_old(sock):
         with old.wrap_socket(sock, server_side=True):
