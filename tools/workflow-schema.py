@@ -137,6 +137,7 @@ def emit(version, workflow, action):
     print("\n".join(workflow.rows + action.rows))
     print("};")
     print(f"const uint16_t schema_workflow = {workflow.index('workflow-root-strict')};")
+    print(f"const uint16_t schema_events = {workflow.index('on-mapping-strict')};")
     print(f"const uint16_t schema_action = {action.index('action-root')};")
     print(f"const uint16_t schema_action_if = {action.index('runs-if')};")
 

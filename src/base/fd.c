@@ -142,6 +142,22 @@ int fd_memfd_bounded(const char *name, size_t size, int *ret, struct err *e)
         return 0;
 }
 
+int fd_memfd_sealed(const char *name, const void *data, size_t len, int *ret, struct err *e)
+{
+        AUTO(auto_close) int fd = -1;
+        int r = fd_memfd(name, &fd, e);
+
+        if (r == 0)
+                r = fd_write_all(fd, data, len, name, e);
+        if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+                r = err_errno(e, ERR_RESOURCES, errno, "rewind the memory file '%s'", name);
+        if (r == 0)
+                r = fd_seal(fd, e);
+        if (r == 0)
+                *ret = TAKE_FD(fd);
+        return r;
+}
+
 int fd_seal(int fd, struct err *e)
 {
         if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)

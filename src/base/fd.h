@@ -23,6 +23,8 @@ int fd_socketpair(int type, int ret[2], struct err *e); /* AF_UNIX */
 int fd_memfd(const char *name, int *ret, struct err *e);
 /* One of `size` zero bytes that can neither grow nor shrink: what a process of ours may say while nobody reads. */
 int fd_memfd_bounded(const char *name, size_t size, int *ret, struct err *e);
+/* One that holds these bytes, sealed as by fd_seal(), at its beginning. `name` is also what an error calls it. */
+int fd_memfd_sealed(const char *name, const void *data, size_t len, int *ret, struct err *e);
 /* F_SEAL_WRITE | SHRINK | GROW | SEAL: nobody can change it any more, and it can no longer be wiped. */
 int fd_seal(int fd, struct err *e);
 /* A non-blocking socket is full, or has nothing: wait and try again. Only fd_send() and fd_recv() return it. */

@@ -60,7 +60,7 @@ static unsigned build_binds(const struct store_start *s, struct sandbox_bind *b)
         return n;
 }
 
-static int start_jailed(const struct store_start *s, const char *program, int socket, struct store_process *p,
+static int start_jailed(const struct store_start *s, const char *program, int socket, struct sandbox_child *p,
                         struct err *e)
 {
         static const struct sandbox_limit limits[] = {
@@ -94,13 +94,14 @@ static int start_jailed(const struct store_start *s, const char *program, int so
         return sandbox_spawn(&jail, &exec, &p->pid, &p->pidfd, &p->report, e);
 }
 
-int store_start(const struct store_start *s, struct store_process *ret, struct err *e)
+int store_start(const struct store_start *s, struct sandbox_child *ret, struct err *e)
 {
-        AUTO(store_process_done) struct store_process p = STORE_PROCESS_INIT;
+        AUTO(sandbox_child_end)
+        struct sandbox_child p = {.name = name_of(s->service), .grace_ms = EXIT_GRACE_MS, .socket_fd = -1, .pidfd = -1};
         AUTO(auto_free) char *program = s->program ? str_dup(s->program) : NULL;
         AUTO(auto_close) int theirs = -1;
         int pair[2], r = 0;
-        *ret = (struct store_process)STORE_PROCESS_INIT;
+        *ret = (struct sandbox_child)SANDBOX_CHILD_INIT;
         if (!s->program)
                 r = program_path(name_of(s->service), &program, e);
         else if (!program)
@@ -111,28 +112,10 @@ int store_start(const struct store_start *s, struct store_process *ret, struct e
                 return r;
         p.socket_fd = pair[0];
         theirs = pair[1];
-        p.service = s->service;
         r = start_jailed(s, program, theirs, &p, e);
         if (r < 0)
                 return err_wrap(e, r, "start %s", name_of(s->service));
         *ret = p;
-        p = (struct store_process)STORE_PROCESS_INIT;
+        p = (struct sandbox_child)SANDBOX_CHILD_INIT;
         return 0;
-}
-
-void store_process_done(struct store_process *p)
-{
-        p->socket_fd = fd_close(p->socket_fd);
-        if (p->pid > 0)
-                p->status = sandbox_wait(p->pid, p->pidfd, EXIT_GRACE_MS);
-        p->pidfd = fd_close(p->pidfd);
-        p->pid = 0;
-}
-
-bool store_process_explain(const struct store_process *p, char *ret, size_t size)
-{
-        if (p->status <= 128 || p->status == 128 + 9)
-                return false;
-        sandbox_explain_exit(name_of(p->service), p->status, ret, size);
-        return true;
 }

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "sandbox/sandbox.h"
+#include "sandbox/child.h"
 
 struct err;
 
@@ -34,21 +34,6 @@ struct store_start {
                 .uid = (uid_t)-1, .gid = (gid_t)-1, .log_fd = -1                                                       \
         }
 
-struct store_process {
-        bool service;
-        int socket_fd; /* the client's end, close-on-exec: for devdep-job's descriptor 14, or store_client_new() */
-        int pidfd;     /* exits with 0 after the last copy of socket_fd was closed */
-        pid_t pid;
-        int status; /* set by store_process_done(): exit status, or 128 + signal (sandbox_explain_exit()) */
-        struct sandbox_report report;
-};
-#define STORE_PROCESS_INIT                                                                                             \
-        {                                                                                                              \
-                .socket_fd = -1, .pidfd = -1                                                                           \
-        }
-/* Failure to open the folders is not reported here but by the first answer. */
-int store_start(const struct store_start *s, struct store_process *ret, struct err *e);
-/* Kill what still runs and reap it. Safe on STORE_PROCESS_INIT. */
-void store_process_done(struct store_process *p);
-/* After that: when it ended in another way than by itself or by us, which signal it was; false otherwise. */
-bool store_process_explain(const struct store_process *p, char *ret, size_t size);
+/* Failure to open the folders is not reported here but by the first answer. The child's socket is for devdep-job's
+ * descriptor 14 (18: a service), or store_client_new(). */
+int store_start(const struct store_start *s, struct sandbox_child *ret, struct err *e);

@@ -52,6 +52,7 @@ int broker_new(struct loop *l, int fd, const struct policy *policy, struct resol
         b->policy = policy;
         b->resolver = resolver;
         list_init(&b->connections);
+        b->waiting.max = BROKER_MAX_WAITING;
         const struct link_config config = {.loop = l,
                                            .fd = fd,
                                            .role = DOOR_GUEST,

@@ -9,10 +9,15 @@
  *     dial      exactly these addresses                                                  else unreachable
  *     answer    `ok` with the address; bytes flow both ways
  *     hello     of a connection by name, the first bytes of the guest: TLS must ask for that name, and port 443
- *               must be TLS. Until that is clear nothing of the guest goes out.          else denied, reset
+ *               must be TLS. Until that is clear nothing of the guest goes out. A second hello, where the server
+ *               asks for one, the same.                                                  else denied, reset
  *
- * and ends in exactly one record. Back-pressure is the door's windows and the sockets: nothing is queued past a window.
- * Memory: connections times two windows, bounded headers and records. */
+ * A name below devdep.internal is a mirror of the operator, at port 80: its server is resolved, checked
+ * (mirror_address_refusal()) and dialled in the same way, and no byte is looked at. What cannot be had is unreachable,
+ * never denied: whose server it is, and where, is no fault of the guest.
+ *
+ * A connection ends in exactly one record. Back-pressure is the door's windows and the sockets: nothing is queued past
+ * a window. Memory: connections times two windows, bounded headers and records. */
 #pragma once
 
 #include <stdint.h>

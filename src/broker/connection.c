@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -14,8 +15,8 @@
 #include "broker/limits.h"
 #include "broker/own.h"
 #include "net/dial.h"
-#include "net/hello.h"
 #include "net/link.h"
+#include "net/mirror.h"
 #include "net/policy.h"
 #include "wire/guest.h"
 
@@ -24,8 +25,18 @@ struct connection *connection_of(struct list *pos)
         return list_entry(pos, struct connection, list);
 }
 
+/* A connection that goes away otherwise than in order is reset: half of a message must not look like a whole one. */
+static void set_reset(int fd, bool on)
+{
+        const struct linger now = {.l_onoff = on};
+
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
 void connection_free(struct connection *c)
 {
+        if (c->in_order)
+                set_reset(c->fd, false);
         if (c->resolve)
                 resolve_cancel(c->resolve);
         dial_free(c->dial);
@@ -106,6 +117,7 @@ static int on_dialled(int fd, const struct address *at, const char *why, void *u
         struct connection *c = user;
 
         if (fd >= 0) {
+                set_reset(fd, true);
                 c->fd = fd;
                 c->address = *at;
                 c->has_address = true;
@@ -119,10 +131,16 @@ static int on_dialled(int fd, const struct address *at, const char *why, void *u
         return r < 0 ? r : connection_flow(c, e);
 }
 
+/* A mirror's address is its operator's word, anything else the policy's. */
+static const char *refusal_of(const struct connection *c, const struct address *a, bool own)
+{
+        return c->mirror ? mirror_address_refusal(c->mirror, a, own)
+                         : policy_address_refusal(c->broker->policy, a, c->port, own);
+}
+
 /* Those of v that may be dialled, in place; the reason of one that must not be stays in c. */
 static int check_addresses(struct connection *c, struct address *v, size_t n, size_t *ret, struct err *e)
 {
-        const struct broker *b = c->broker;
         char text[ADDRESS_TEXT];
 
         *ret = 0;
@@ -131,7 +149,7 @@ static int check_addresses(struct connection *c, struct address *v, size_t n, si
                 int r = own_has(&v[i], &own, e);
                 if (r < 0)
                         return r;
-                const char *what = policy_address_refusal(b->policy, &v[i], c->port, own);
+                const char *what = refusal_of(c, &v[i], own);
                 if (!what) {
                         v[(*ret)++] = v[i];
                         continue;
@@ -140,7 +158,8 @@ static int check_addresses(struct connection *c, struct address *v, size_t n, si
                 c->address = v[i];
                 c->has_address = true;
                 snprintf(c->reason, sizeof(c->reason), "%s is %s", text, what);
-                policy_wanted(NULL, &v[i], c->port, c->entry);
+                if (!c->mirror)
+                        policy_wanted(NULL, &v[i], c->port, c->entry);
         }
         if (*ret)
                 c->reason[0] = c->entry[0] = '\0';
@@ -157,8 +176,9 @@ static int check_and_dial(struct connection *c, const struct address *v, size_t 
         if (check_addresses(c, checked, n, &n_checked, &why) < 0)
                 return refuse_because(c, BROKER_LIMITED, why.msg, e);
         if (!n_checked)
-                return refuse(c, BROKER_DENIED, e);
-        if (dial_start(c->broker->loop, checked, n_checked, c->port, on_dialled, c, &c->dial, &why) < 0)
+                return refuse(c, c->mirror ? BROKER_UNREACHABLE : BROKER_DENIED, e); /* no fault of the guest */
+        if (dial_start(c->broker->loop, checked, n_checked, c->mirror ? c->mirror->port : c->port, on_dialled, c,
+                       &c->dial, &why) < 0)
                 return refuse_because(c, BROKER_LIMITED, why.msg, e);
         return 0;
 }
@@ -166,10 +186,11 @@ static int check_and_dial(struct connection *c, const struct address *v, size_t 
 static int on_resolved(const struct address *v, size_t n, const char *why, void *user, struct err *e)
 {
         struct connection *c = user;
+        struct link *link = c->broker->link; /* c may end here */
 
         c->resolve = NULL;
         int r = n ? check_and_dial(c, v, n, e) : refuse_because(c, BROKER_UNREACHABLE, why, e);
-        link_wake(c->broker->link);
+        link_wake(link);
         return r;
 }
 
@@ -177,12 +198,10 @@ static int on_resolved(const struct address *v, size_t n, const char *why, void 
 
 static bool is_listed(struct connection *c)
 {
-        const struct policy *p = c->broker->policy;
-        struct policy_match m =
-                c->name[0] ? policy_match_name(p, c->name, c->port) : policy_match_address(p, &c->address, c->port);
+        const struct policy_match m = policy_match(c->broker->policy, c->name, &c->address, c->port);
 
         c->weak = m.weak;
-        return p->profile == POLICY_AUDIT || (p->profile == POLICY_BROKERED && m.allowed);
+        return m.allowed;
 }
 
 /* As if every connection took its share of a second: a burst is time that was saved up. */
@@ -207,17 +226,37 @@ static const char *limit_reached(struct broker *b)
         return is_too_fast(b) ? "too many new connections a second" : NULL;
 }
 
+/* A name below devdep.internal: a mirror of the operator, or nobody. It is never looked up. */
+static int begin_mirror(struct connection *c, struct err *e)
+{
+        struct broker *b = c->broker;
+
+        c->mirror = policy_mirror(b->policy, c->name);
+        if (!c->mirror)
+                return refuse_because(c, BROKER_UNREACHABLE, "no mirror has this name", e);
+        if (c->port != MIRROR_PORT)
+                return refuse_because(c, BROKER_UNREACHABLE, "a mirror has port 80 alone", e);
+        connection_clear(c);
+        if (c->mirror->host[0])
+                return resolve_start(b->resolver, c->mirror->host, on_resolved, c, &c->resolve, e);
+        return check_and_dial(c, &c->mirror->address, 1, e);
+}
+
 static int begin(struct connection *c, struct err *e)
 {
         struct broker *b = c->broker;
-        const char *limit = limit_reached(b);
+        const bool mirror = name_is_internal(c->name);
 
-        if (limit)
-                return refuse_because(c, BROKER_LIMITED, limit, e);
-        if (!is_listed(c)) {
+        /* First: a violation is one at a limit, too. */
+        if (!mirror && !is_listed(c)) {
                 policy_wanted(c->name[0] ? c->name : NULL, &c->address, c->port, c->entry);
                 return refuse_because(c, BROKER_DENIED, "not listed", e);
         }
+        const char *limit = limit_reached(b);
+        if (limit)
+                return refuse_because(c, BROKER_LIMITED, limit, e);
+        if (mirror)
+                return begin_mirror(c, e);
         if (c->name[0])
                 return resolve_start(b->resolver, c->name, on_resolved, c, &c->resolve, e);
         return check_and_dial(c, &c->address, 1, e);
@@ -264,7 +303,8 @@ int connection_open(struct broker *b, struct door_stream *s, const struct fields
                 connection_free(c);
                 return door_refuse(s, "invalid", why.msg, e);
         }
-        c->checks = c->name[0] != '\0';
+        if (!c->name[0])
+                connection_clear(c);
         door_accept(s, &connection_handler, c);
         return begin(c, e);
 }

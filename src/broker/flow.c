@@ -20,22 +20,33 @@ static uint8_t bytes[64u * 1024u];
 
 /* ---- the first bytes ---- */
 
-/* What is wrong with the first bytes; "" when nothing is. *ret_more: that is not known yet. */
-static void look(const struct connection *c, bool *ret_more, char *ret, size_t size)
+void connection_clear(struct connection *c)
+{
+        c->look = LOOK_NO;
+        c->clear = SIZE_MAX;
+}
+
+/* What is wrong with the hello that should stand behind what is clear, in c->reason; "" when nothing is. *ret_more:
+ * that is not known yet. */
+static enum hello look(struct connection *c, size_t *ret_size)
 {
         struct hello_result hello;
-        enum hello found = hello_parse(c->queue.data, c->queue.len, &hello);
+        enum hello found = hello_parse(c->queue.data + c->clear, c->queue.len - c->clear, &hello);
+        const char *its = c->look == LOOK_FIRST ? "its TLS" : "the second ClientHello of its TLS";
+        char *ret = c->reason;
+        size_t size = sizeof(c->reason);
 
-        *ret_more = found == HELLO_MORE;
         ret[0] = '\0';
+        *ret_size = hello.size;
         if (found == HELLO_NONE && c->port == POLICY_DEFAULT_PORT)
                 snprintf(ret, size, "what was sent to port %u is no TLS", POLICY_DEFAULT_PORT);
         else if (found == HELLO_BROKEN)
-                snprintf(ret, size, "its TLS begins wrongly: %s", hello.why);
+                snprintf(ret, size, "%s begins wrongly: %s", its, hello.why);
         else if (found == HELLO_NO_NAME)
-                snprintf(ret, size, "its TLS names no host");
+                snprintf(ret, size, "%s names no host", its);
         else if (found == HELLO_NAME && !str_eq(hello.name, c->name))
-                snprintf(ret, size, "its TLS asks for %.120s", hello.name);
+                snprintf(ret, size, "%s asks for %s", its, hello.name);
+        return found;
 }
 
 /* `audit` allows any name, so another one is only noted. */
@@ -46,18 +57,19 @@ static bool is_accepted(const struct connection *c)
 
 bool connection_is_unfit(struct connection *c)
 {
-        bool more;
+        size_t size;
 
-        if (!c->checks || !c->queue.len)
+        if (c->look != LOOK_FIRST || !c->queue.len)
                 return false;
-        look(c, &more, c->reason, sizeof(c->reason));
+        look(c, &size);
         return !is_accepted(c);
 }
 
+/* Cut off, or not looked at any more. */
 static int judge(struct connection *c, bool *ret_ended, struct err *e)
 {
         if (is_accepted(c)) {
-                c->checks = false;
+                connection_clear(c);
                 loop_timer_off(c->hello_timer);
                 return 0;
         }
@@ -65,22 +77,89 @@ static int judge(struct connection *c, bool *ret_ended, struct err *e)
         return connection_end(c, BROKER_DENIED, e);
 }
 
+/* Behind the first hello: clear whole records. True: what stands behind what is clear should be a second hello. */
+static bool is_at_hello(struct connection *c)
+{
+        size_t size;
+
+        while (c->look != LOOK_NO && c->clear < c->queue.len) {
+                if (c->look == LOOK_FIRST)
+                        return true;
+                switch (hello_record(c->queue.data + c->clear, c->queue.len - c->clear, &size)) {
+                case HELLO_RECORD_HANDSHAKE:
+                        if (c->look == LOOK_SECOND)
+                                return true;
+                        if (!c->fd_eof)
+                                return false;
+                        connection_clear(c); /* a server that says nothing any more does not ask */
+                        break;
+                case HELLO_RECORD_OTHER:
+                        c->clear += size;
+                        break;
+                case HELLO_RECORD_MORE:
+                        if (c->stream_eof)
+                                connection_clear(c);
+                        return false;
+                case HELLO_RECORD_NONE:
+                        connection_clear(c);
+                        break;
+                }
+        }
+        return false;
+}
+
+/* Does the server's answer, as far as it is there, ask for a second hello? */
+static void read_answer(struct connection *c)
+{
+        enum hello_retry retry = hello_retry(c->answer, c->answer_len);
+
+        if (retry == HELLO_RETRY_YES)
+                c->look = LOOK_SECOND;
+        else if (retry == HELLO_RETRY_NO)
+                connection_clear(c);
+}
+
+/* The hello is in order. A server asks for a second one once. */
+static void pass(struct connection *c, size_t size)
+{
+        loop_timer_off(c->hello_timer);
+        if (c->look == LOOK_SECOND) {
+                connection_clear(c);
+                return;
+        }
+        c->look = LOOK_ANSWER;
+        c->clear += size;
+        read_answer(c);
+}
+
 static int check(struct connection *c, bool *ret_ended, struct err *e)
 {
-        bool more;
-
-        if (!c->queue.len)
-                return 0;
-        look(c, &more, c->reason, sizeof(c->reason));
-        if (!more)
-                return judge(c, ret_ended, e);
-        if (c->stream_eof) {
-                snprintf(c->reason, sizeof(c->reason), "its TLS ended before it asked for a name");
-                return judge(c, ret_ended, e);
+        while (is_at_hello(c)) {
+                size_t size;
+                enum hello found = look(c, &size);
+                if (found == HELLO_MORE && c->stream_eof)
+                        snprintf(c->reason, sizeof(c->reason), "its TLS ended before it asked for a name");
+                else if (found == HELLO_MORE) {
+                        if (!loop_timer_is_armed(c->hello_timer))
+                                loop_timer_in(c->hello_timer, BROKER_HELLO_MS);
+                        return 0;
+                }
+                if (found != HELLO_NAME || c->reason[0])
+                        return judge(c, ret_ended, e);
+                pass(c, size);
         }
-        if (!loop_timer_is_armed(c->hello_timer))
-                loop_timer_in(c->hello_timer, BROKER_HELLO_MS);
         return 0;
+}
+
+/* n of `bytes` are the server's next ones. */
+static void note_answer(struct connection *c, size_t n)
+{
+        size_t more = MIN(n, sizeof(c->answer) - c->answer_len);
+
+        memcpy(c->answer + c->answer_len, bytes, more);
+        c->answer_len += more;
+        if (c->look == LOOK_ANSWER)
+                read_answer(c);
 }
 
 /* ---- from the guest ---- */
@@ -89,25 +168,37 @@ static int watch(struct connection *c, struct err *e)
 {
         unsigned events = c->fd_eof || c->blocked ? 0u : (unsigned)LOOP_READ;
 
-        if (c->queue.len && !c->checks)
+        if (MIN(c->queue.len, c->clear))
                 events |= LOOP_WRITE;
         return loop_io_set(c->io, events, e);
+}
+
+static void take_out(struct connection *c, size_t n)
+{
+        if (c->s)
+                door_consumed(c->s, n);
+        buf_consume(&c->queue, n);
+        if (c->clear != SIZE_MAX)
+                c->clear -= n;
 }
 
 /* A peer that reads no more: what still comes is taken and thrown away. */
 static void send_queue(struct connection *c)
 {
-        while (c->queue.len) {
-                ssize_t n = send(c->fd, c->queue.data, c->queue.len, MSG_NOSIGNAL);
+        size_t len;
+
+        while ((len = MIN(c->queue.len, c->clear)) > 0) {
+                ssize_t n = send(c->fd, c->queue.data, len, MSG_NOSIGNAL);
                 if (n < 0 && (errno == EAGAIN || errno == EINTR))
                         return;
-                size_t used = n < 0 ? c->queue.len : (size_t)n;
-                c->sent += n < 0 ? 0 : used;
-                door_consumed(c->s, used);
-                buf_consume(&c->queue, used);
+                c->sent += n < 0 ? 0 : (size_t)n;
+                take_out(c, n < 0 ? len : (size_t)n);
         }
-        if (c->stream_eof)
+        /* Once: each call is an event of its own for whoever watches the socket. */
+        if (c->stream_eof && !c->queue.len && !c->is_shut) {
+                c->is_shut = true;
                 shutdown(c->fd, SHUT_WR);
+        }
 }
 
 /* *ret_ended: the connection is gone. */
@@ -115,12 +206,14 @@ static int pump_out(struct connection *c, bool *ret_ended, struct err *e)
 {
         if (c->fd < 0)
                 return 0;
-        int r = c->checks ? check(c, ret_ended, e) : 0;
+        int r = check(c, ret_ended, e);
         if (r < 0 || *ret_ended)
                 return r;
-        if (!c->checks || !c->queue.len)
-                send_queue(c);
-        return watch(c, e);
+        send_queue(c);
+        if (c->s || c->queue.len)
+                return watch(c, e);
+        *ret_ended = true;
+        return connection_end(c, BROKER_ALLOWED, e);
 }
 
 /* ---- from the outside ---- */
@@ -128,6 +221,7 @@ static int pump_out(struct connection *c, bool *ret_ended, struct err *e)
 static int take_bytes(struct connection *c, size_t n, struct err *e)
 {
         c->received += n;
+        note_answer(c, n);
         if (door_write(c->s, bytes, n, e) != n)
                 return err_set(e, ERR_RESOURCES, "the stream took less than it had room for");
         return 0;
@@ -167,12 +261,11 @@ static int on_fd(struct loop_io *io, int fd, unsigned events, void *user, struct
 
         (void)io;
         (void)fd;
-        if (events & LOOP_WRITE)
-                r = pump_out(c, &ended, e);
-        if (r == 0 && !ended && events & LOOP_READ)
+        if (events & LOOP_READ)
                 r = pump_in(c, &ended, e);
+        /* What waited for the server's answer, too. */
         if (r == 0 && !ended)
-                r = watch(c, e);
+                r = pump_out(c, &ended, e);
         link_wake(link);
         return r;
 }
@@ -233,16 +326,18 @@ static int on_writable(struct door_stream *s, void *user, struct err *e)
         return c->io ? watch(c, e) : 0;
 }
 
-/* In order, or given up by devdep-job. */
+/* In order, or given up by devdep-job. A server that ended its own side first still gets what it has not taken yet. */
 static void on_end(struct door_stream *s, enum door_end why, const struct fields *refusal, void *user)
 {
         struct connection *c = user;
         struct broker *b = c->broker;
 
         (void)s;
-        (void)why;
         (void)refusal;
         c->s = NULL;
+        c->in_order = why == DOOR_CLOSED && c->fd >= 0;
+        if (c->in_order && c->queue.len)
+                return;
         if (connection_end(c, c->fd < 0 ? BROKER_ABANDONED : BROKER_ALLOWED, NULL) < 0)
                 loop_quit(b->loop);
 }

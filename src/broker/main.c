@@ -3,7 +3,6 @@
  * Stages: 1. check the descriptors, read this host's resolver configuration; 2. confine: no path, no privilege, a
  * filter; 3. only then read the policy, which a repository wrote, and the first byte of devdep-job; 4. run the loop. */
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -15,6 +14,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/options.h"
 #include "broker/broker.h"
 #include "broker/limits.h"
 #include "broker/start.h"
@@ -47,31 +47,23 @@ struct options {
         gid_t gid;
 };
 
+static int take_option(int option, const char *value, void *user, struct err *e)
+{
+        struct options *o = user;
+
+        if (option == 'u')
+                return confine_read_id(value, "--uid", &o->uid, e);
+        return confine_read_id(value, "--gid", &o->gid, e);
+}
+
 /* 1: help or version was printed. */
 static int read_options(int argc, char **argv, struct options *o, struct err *e)
 {
-        static const struct option known[] = {{"uid", required_argument, NULL, 'u'},
-                                              {"gid", required_argument, NULL, 'g'},
-                                              {"help", no_argument, NULL, 'h'},
-                                              {"version", no_argument, NULL, 'v'},
-                                              {0}};
-        int c, r = 0;
-        opterr = 0;
-        while (r == 0 && (c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-                if (c == 'u')
-                        r = confine_read_id(optarg, "--uid", &o->uid, e);
-                else if (c == 'g')
-                        r = confine_read_id(optarg, "--gid", &o->gid, e);
-                else if (c == 'h')
-                        return printf("%s", usage) < 0 ? -1 : 1;
-                else if (c == 'v')
-                        return printf("devdep-broker %s\n", DEVDEP_VERSION) < 0 ? -1 : 1;
-                else
-                        return err_set(e, ERR_USAGE, "unknown or incomplete option '%s'; see --help", argv[optind - 1]);
-        }
-        if (r == 0 && optind < argc)
-                return err_set(e, ERR_USAGE, "unexpected argument '%s'; see --help", argv[optind]);
-        return r;
+        static const struct option known[] = {
+                {"uid", required_argument, NULL, 'u'}, {"gid", required_argument, NULL, 'g'}, {0}};
+        static const struct options_of program = {"devdep-broker", usage, known, take_option};
+
+        return options_read(&program, argc, argv, o, e);
 }
 
 /* Once, and of a file that nobody can change any more. */

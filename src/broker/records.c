@@ -6,6 +6,8 @@
 #include "wire/door.h"
 #include "wire/guest.h"
 
+#define MAX_RECORD ((size_t)4096) /* bytes of one as fields */
+
 static const char *const verdicts[] = {
         [BROKER_ALLOWED] = "allowed", [BROKER_DENIED] = "denied",       [BROKER_UNREACHABLE] = "unreachable",
         [BROKER_LIMITED] = "limited", [BROKER_ABANDONED] = "abandoned",
@@ -92,6 +94,9 @@ static int add_fields(struct buf *list, const struct record *r, struct err *e)
 int record_add(struct broker *b, const struct record *r, struct err *e)
 {
         size_t mark;
+
+        if (b->waiting.len + MAX_RECORD > b->waiting.max)
+                return err_set(e, ERR_PROTOCOL, "%zu bytes of records wait, and nobody takes them", b->waiting.len);
         int ret = fields_begin(&b->waiting, &mark, e);
 
         if (ret == 0)

@@ -59,11 +59,11 @@ static void check_broker(struct doctor *d)
         AUTO(json_decrefp) json_t *policy = json_pack("{s:s}", "profile", "brokered");
         const uid_t uid = geteuid() == 0 ? SLOT_UID_BASE : (uid_t)-1;
         const struct broker_start s = {.policy = policy, .uid = uid, .gid = uid, .log_fd = -1};
-        struct broker_process p = BROKER_PROCESS_INIT;
+        struct sandbox_child p = SANDBOX_CHILD_INIT;
         struct err err = ERR_INIT;
         int r = policy ? broker_start(&s, &p, &err) : err_nomem(&err);
 
-        broker_process_done(&p);
+        sandbox_child_end(&p);
         doctor_say_program(d, "broker", "devdep-broker", r < 0 ? NULL : &p.report, err.msg);
 }
 

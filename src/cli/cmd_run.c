@@ -57,6 +57,7 @@ static int run_run(const struct args *a, struct err *e)
                 .shell_on_failure = args_has(a, "shell-on-failure"),
                 .json = args_has(a, "json"),
                 .vault = args_get(a, "vault"),
+                .mirrors = args_get(a, "mirrors"),
                 .egress_report = args_get(a, "egress-report"),
                 .egress_syslog = args_has(a, "egress-syslog"),
         };
@@ -106,6 +107,7 @@ static const struct command_option options[] = {
         {"egress", 0, "PROFILE", "what guests may reach: sealed (default), brokered (with --allow), audit", false},
         {"allow", 0, "ENTRY", "NAME[:PORT], *.NAME[:PORT] or ADDRESS/PREFIX[:PORT] that guests may reach", true},
         {"on-violation", 0, "WHAT", "of a connection that is not allowed: fail (default) the job, or warn", false},
+        {"mirrors", 0, "FILE", "the package mirrors of every guest (default: STATE/mirrors.conf)", false},
         {"egress-report", 0, "FILE", "write every outgoing connection to FILE, as JSON Lines", false},
         {"egress-syslog", 0, NULL, "send every outgoing connection to syslog", false},
         {"cold", 0, NULL, "boot every guest instead of cloning it from a template", false},

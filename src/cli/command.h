@@ -35,8 +35,9 @@ struct command {
 
 /* Every command ends in one of these; the table is in main.c. */
 extern const struct command command_actions, command_artifacts, command_cache, command_completion, command_doctor,
-        command_egress, command_errors, command_expr, command_image, command_init, command_logs, command_plan,
-        command_records, command_rm, command_run, command_runs, command_schema, command_validate, command_vm;
+        command_egress, command_errors, command_expr, command_image, command_init, command_logs, command_mirrors,
+        command_plan, command_records, command_rm, command_run, command_runs, command_schema, command_validate,
+        command_vm;
 
 /* What a command was called with. The strings are those of argv. */
 struct args {

@@ -29,6 +29,7 @@ static const struct command *const commands[] = {
         &command_cache,
         &command_vm,
         &command_egress,
+        &command_mirrors,
         &command_doctor,
         &command_image,
         &command_actions,

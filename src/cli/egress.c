@@ -72,6 +72,11 @@ static json_t *from_profile(const struct profile *p)
                          "on_violation", policy_violation_name(warns ? POLICY_WARN : POLICY_FAIL), "allow", list);
 }
 
+static bool is_sealed(const struct json_t *policy)
+{
+        return str_eq(json_string_value(json_object_get(policy, "profile")), policy_profile_name(POLICY_SEALED));
+}
+
 int egress_policy(const struct profile *p, const struct json_t *options, struct json_t **ret, struct err *e)
 {
         AUTO(json_decrefp) json_t *policy = from_profile(p);
@@ -81,7 +86,7 @@ int egress_policy(const struct profile *p, const struct json_t *options, struct 
         int failed = policy ? json_array_extend(json_object_get(policy, "allow"), (json_t *)(uintptr_t)more) : -1;
 
         /* Who lists something wants it reached. */
-        if (failed == 0 && json_array_size(more) && !egress_needs_broker(policy))
+        if (failed == 0 && json_array_size(more) && is_sealed(policy))
                 failed = json_object_set_new(policy, "profile", json_string(policy_profile_name(POLICY_BROKERED)));
         for (size_t i = 0; failed == 0 && i < ARRAY_SIZE(words); i++) {
                 json_t *word = json_object_get(options, words[i]);
@@ -97,7 +102,7 @@ int egress_policy(const struct profile *p, const struct json_t *options, struct 
 
 bool egress_needs_broker(const struct json_t *policy)
 {
-        return !str_eq(json_string_value(json_object_get(policy, "profile")), policy_profile_name(POLICY_SEALED));
+        return !is_sealed(policy) || json_array_size(json_object_get(policy, "mirrors"));
 }
 
 /* ---- where records go ---- */
@@ -213,6 +218,20 @@ int egress_log_add(struct egress_log *l, struct egress_sink *s, const char *run,
         return r < 0 ? r : sink_write(s, &line, denied, e);
 }
 
+struct json_t *egress_mirrors(const struct json_t *policy)
+{
+        const json_t *list = json_object_get(policy, "mirrors");
+        json_t *all = json_array_size(list) ? json_object() : NULL;
+
+        for (size_t i = 0; all && i < json_array_size(list); i++) {
+                const json_t *m = json_array_get(list, i);
+                const char *kind = json_string_value(json_object_get(m, "kind"));
+                json_object_set_new(all, json_string_value(json_object_get(m, "name")),
+                                    json_string(kind ? kind : "plain"));
+        }
+        return all;
+}
+
 struct json_t *egress_log_summary(struct egress_log *l, const struct json_t *policy)
 {
         char digest[HASH_HEX_SIZE];
@@ -221,6 +240,6 @@ struct json_t *egress_log_summary(struct egress_log *l, const struct json_t *pol
         if (hash_finish(l->hash, bytes, NULL) < 0)
                 return NULL;
         hash_hex(bytes, digest);
-        return json_pack("{s:O,s:I,s:s+}", "profile", json_object_get(policy, "profile"), "records",
-                         (json_int_t)l->records, "digest", "sha256:", digest);
+        return json_pack("{s:O,s:o*,s:I,s:s+}", "profile", json_object_get(policy, "profile"), "mirrors",
+                         egress_mirrors(policy), "records", (json_int_t)l->records, "digest", "sha256:", digest);
 }

@@ -20,7 +20,7 @@ int egress_options(const struct args *a, struct json_t **ret, struct err *e);
 /* The policy of a run, as policy_from_json() takes it: the repository's profile (NULL: none), and before it the command
  * line. A new reference. */
 int egress_policy(const struct profile *p, const struct json_t *options, struct json_t **ret, struct err *e);
-/* May this run reach anything? */
+/* May this run reach anything, be it a mirror of the operator alone? */
 bool egress_needs_broker(const struct json_t *policy);
 
 /* Where the records of all jobs of a run go. report: a file, made anew (0600), or NULL; to_syslog: one line each. */
@@ -36,6 +36,9 @@ struct egress_log *egress_log_free(struct egress_log *l); /* always NULL */
 /* An `egress` event of the journal. */
 int egress_log_add(struct egress_log *l, struct egress_sink *s, const char *run, const char *job,
                    const struct json_t *event, struct err *e);
-/* {"profile": ..., "records": N, "digest": "sha256:..."}: the digest is over the job's lines of a report. A new
- * reference; NULL: no memory. */
+/* The operator's mirrors, for records: {"npm": "npm", "debian": "plain"}, name and kind. A new reference; NULL: there
+ * are none, or no memory. */
+struct json_t *egress_mirrors(const struct json_t *policy);
+/* {"profile": ..., "mirrors": ..., "records": N, "digest": "sha256:..."}: the digest is over the job's lines of a
+ * report; `mirrors` only where there are some. A new reference; NULL: no memory. */
 struct json_t *egress_log_summary(struct egress_log *l, const struct json_t *policy);

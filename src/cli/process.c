@@ -62,7 +62,7 @@ static void close_handed_over(struct process *p)
         p->vm.control_fd = fd_close(p->vm.control_fd);
         p->vm.channel_fd = fd_close(p->vm.channel_fd);
         p->vm.lifeline_fd = fd_close(p->vm.lifeline_fd);
-        p->source.socket_fd = fd_close(p->source.socket_fd);
+        p->source.child.socket_fd = fd_close(p->source.child.socket_fd);
         p->store.socket_fd = fd_close(p->store.socket_fd);
         p->service.socket_fd = fd_close(p->service.socket_fd);
         p->broker.socket_fd = fd_close(p->broker.socket_fd);
@@ -96,20 +96,20 @@ static void explain_vm_end(struct process *p, int status)
                 sandbox_explain_exit("the VMM", status, p->vm_end, sizeof(p->vm_end));
 }
 
-static void end_store(const struct process *p, struct store_process *store)
+static void end_child(const struct process *p, struct sandbox_child *c)
 {
         char why[256];
 
-        store_process_done(store);
-        if (store_process_explain(store, why, sizeof(why)))
+        sandbox_child_end(c);
+        if (sandbox_child_explain(c, why, sizeof(why)))
                 log_warning("slot %u: %s", p->slot ? p->slot->number : 0, why);
 }
 
 /* The VM, the source and the slot, in the order in which they depend on each other. */
 static void release_host(struct process *p)
 {
+        struct sandbox_child *const children[] = {&p->source.child, &p->broker, &p->store, &p->service};
         struct err e = ERR_INIT;
-        char why[256];
         int status = 0;
 
         close_handed_over(p);
@@ -122,14 +122,9 @@ static void release_host(struct process *p)
                 p->job_out_of_memory = slot_ran_out_of_memory(p->slot, "job");
         }
         vm_handle_done(&p->vm);
+        for (size_t i = 0; i < ARRAY_SIZE(children); i++)
+                end_child(p, children[i]);
         source_process_done(&p->source);
-        if (source_process_explain(&p->source, why, sizeof(why)))
-                log_warning("slot %u: %s", p->slot ? p->slot->number : 0, why);
-        broker_process_done(&p->broker);
-        if (broker_process_explain(&p->broker, why, sizeof(why)))
-                log_warning("slot %u: %s", p->slot ? p->slot->number : 0, why);
-        end_store(p, &p->store);
-        end_store(p, &p->service);
         show_log(p);
         p->log_fd = fd_close(p->log_fd);
         if (p->socket_path)
@@ -345,7 +340,7 @@ static int write_spec(struct process *p, const struct process_config *c, struct 
         /* The rest of its protections devdep-job tells itself. */
         struct sandbox_report job = {0};
         const struct process_reports reports = {.vmm = &p->vm.report,
-                                                .source = c->place ? &p->source.report : NULL,
+                                                .source = c->place ? &p->source.child.report : NULL,
                                                 .broker = p->broker.pid ? &p->broker.report : NULL,
                                                 .store = c->store ? &p->store.report : NULL,
                                                 .service = p->service.pid > 0 ? &p->service.report : NULL,
@@ -360,13 +355,7 @@ static int write_spec(struct process *p, const struct process_config *c, struct 
         if (r == 0)
                 r = digest_spec(p, &text, e);
         if (r == 0)
-                r = fd_memfd("job-spec", &p->spec_fd, e);
-        if (r == 0)
-                r = fd_write_all(p->spec_fd, text.data, text.len, "the job specification", e);
-        if (r == 0 && lseek(p->spec_fd, 0, SEEK_SET) < 0)
-                r = err_errno(e, ERR_RESOURCES, errno, "rewind the job specification");
-        if (r == 0)
-                r = fd_seal(p->spec_fd, e);
+                r = fd_memfd_sealed("job-spec", text.data, text.len, &p->spec_fd, e);
         if (r == 0)
                 r = rundir_write_spec(c->rundir, c->key, text.data, text.len, e);
         buf_done(&text);
@@ -392,7 +381,7 @@ static int spawn_job(struct process *p, struct err *e)
                 {p->vm.control_fd, JOB_FD_CONTROL_VMM},
                 {p->vm.channel_fd, JOB_FD_CHANNEL},
                 {p->vm.lifeline_fd, JOB_FD_LIFELINE},
-                {p->source.socket_fd, JOB_FD_SOURCE},
+                {p->source.child.socket_fd, JOB_FD_SOURCE},
                 {p->listen_fd, JOB_FD_CONTROL},
                 {p->slot->lock_fd, JOB_FD_SLOT},
                 {p->vm.log_fd, JOB_FD_VMM_LOG},
@@ -490,8 +479,7 @@ int process_start(const struct process_config *c, struct process **ret, struct e
         p->user = c->user;
         p->vm = (struct vm_handle)VM_HANDLE_INIT;
         p->source = (struct source_process)SOURCE_PROCESS_INIT;
-        p->store = p->service = (struct store_process)STORE_PROCESS_INIT;
-        p->broker = (struct broker_process)BROKER_PROCESS_INIT;
+        p->store = p->service = p->broker = (struct sandbox_child)SANDBOX_CHILD_INIT;
         p->secrets = (struct secrets_process)SECRETS_PROCESS_INIT;
         p->order = (struct job_order)JOB_ORDER_INIT;
         p->listen_fd = p->spec_fd = p->journal_fd = p->log_fd = p->owner_fd[0] = p->owner_fd[1] = -1;

@@ -72,7 +72,7 @@ struct process_config {
         struct job_order *secrets;        /* of devdep-secrets; its area is zeroed once that has ended. NULL: none */
         const struct rundir *rundir;
         bool swap_allowed;     /* secrets may reach a swap area that is not encrypted */
-        struct json_t *egress; /* the policy (net/policy.h): sealed needs no devdep-broker */
+        struct json_t *egress; /* the policy (net/policy.h): sealed without mirrors needs no devdep-broker */
         const char *key;       /* of the job, safe as a file name */
         /* The template turned out to be none (template_finish()): make another one, or leave it without memory. */
         int (*template_lost)(const struct err *why, void *user, struct err *e);

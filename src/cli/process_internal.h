@@ -20,8 +20,7 @@ struct process {
         struct slot_info info;
         struct vm_handle vm;
         struct source_process source;
-        struct store_process store, service;
-        struct broker_process broker;
+        struct sandbox_child store, service, broker;
         struct secrets_process secrets;
         struct job_order order;           /* empty: no secrets */
         struct loop_child *secrets_child; /* until it was reaped */

@@ -168,8 +168,8 @@ int process_start_source(struct process *p, const struct process_config *c, stru
         s.n_enter = in.n;
         if (r == 0)
                 r = source_start(&s, &p->source, e);
-        p->source.report.held[SANDBOX_CGROUP] = in.held;
-        return r < 0 ? r : slot_note(p->slot, "source", p->source.pid, e);
+        p->source.child.report.held[SANDBOX_CGROUP] = in.held;
+        return r < 0 ? r : slot_note(p->slot, "source", p->source.child.pid, e);
 }
 
 int process_start_broker(struct process *p, const struct process_config *c, struct err *e)
@@ -191,7 +191,7 @@ int process_start_broker(struct process *p, const struct process_config *c, stru
 }
 
 static int start_shelves(struct process *p, const struct store_start *start, const char *role,
-                         struct store_process *ret, struct err *e)
+                         struct sandbox_child *ret, struct err *e)
 {
         AUTO(bounded_done) struct bounded in = {0};
         struct store_start s = *start;

@@ -16,6 +16,7 @@
 #include "cli/render.h"
 #include "cli/repofile.h"
 #include "codec/diag.h"
+#include "workflow/schema.h"
 
 #define MAX_FILES 200u
 
@@ -218,6 +219,17 @@ static int search_one(struct search *s, const struct selection_want *want, struc
                        want->is_repository ? "there" : "here", s->top);
 }
 
+static int starts_nothing(const struct search *s, struct err *e)
+{
+        const char *event = s->event->trigger.event, *near = schema_nearest_event(event);
+
+        return err_set(e, ERR_USAGE,
+                       "the event '%s' starts no workflow of %s (%s%s%sname a file with -W, or another event with "
+                       "--event)%.*s",
+                       event, s->top, near ? "did you mean '" : "", near ? near : "", near ? "'? Otherwise " : "",
+                       (int)s->passed_over.len, (const char *)s->passed_over.data);
+}
+
 int select_workflows(const char *top, const struct selection_want *want, struct selection_event *event,
                      struct selection *ret, struct err *e)
 {
@@ -230,10 +242,7 @@ int select_workflows(const char *top, const struct selection_want *want, struct 
         if (r < 0)
                 *e = first;
         else if (ret->n == 0)
-                r = err_set(e, ERR_USAGE,
-                            "the event '%s' starts no workflow of %s (name a file with -W, or another event with "
-                            "--event)%.*s",
-                            event->trigger.event, top, (int)s.passed_over.len, (const char *)s.passed_over.data);
+                r = starts_nothing(&s, e);
         buf_done(&s.passed_over);
         if (r < 0)
                 selection_done(ret);

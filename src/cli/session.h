@@ -22,6 +22,7 @@ struct session_options {
         enum vm_transport transport;
         struct vm_shape shape;         /* what is 0 is the profile's to say, or else the default */
         const char *vault;             /* how this host signs in to Vault; NULL: STATE/vault.conf, if it is there */
+        const char *mirrors;           /* the file of package mirrors; NULL: STATE/mirrors.conf, if it is there */
         struct secret_options secrets; /* what the person who starts it gives */
         unsigned jobs;                 /* at a time; 0: as many as memory and processors allow */
         bool cold;                     /* boot every guest, whatever template there is */

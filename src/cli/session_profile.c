@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fs.h"
 #include "base/num.h"
 #include "cli/egress.h"
+#include "cli/mirrors.h"
 #include "cli/session_internal.h"
 #include "cli/shape.h"
 #include "codec/json.h"
@@ -40,6 +42,16 @@ static int take_profile(struct session *s, const struct profile *p, struct err *
         return r < 0 ? r : take_commands(&p->hooks.after, &s->after, e);
 }
 
+/* Into the policy of every job: the operator's, whatever the repository says. */
+static int add_mirrors(struct session *s, struct err *e)
+{
+        AUTO(auto_free) char *origin = NULL;
+        struct mirrors mirrors;
+        int r = mirrors_open(s->launch.store.state, s->o.mirrors, &mirrors, &origin, e);
+
+        return r < 0 ? r : mirrors_add(&mirrors, s->policy, e);
+}
+
 int session_profile(struct session *s, struct err *e)
 {
         static const struct vm_shape shape = VM_SHAPE_DEFAULT;
@@ -47,7 +59,9 @@ int session_profile(struct session *s, struct err *e)
         int r = p ? take_profile(s, p, e) : 0;
 
         shape_fill(&s->o.shape, &shape);
-        return r < 0 ? r : egress_policy(s->launch.profile.profile, s->o.egress, &s->policy, e);
+        if (r == 0)
+                r = egress_policy(s->launch.profile.profile, s->o.egress, &s->policy, e);
+        return r < 0 ? r : add_mirrors(s, e);
 }
 
 void session_profile_done(struct session *s)

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "cli/egress.h"
 #include "cli/records.h"
 #include "cli/rundir.h"
 #include "cli/session_internal.h"
@@ -106,12 +107,13 @@ static int add_run_proofs(json_t *o, const struct session *s)
         json_array_foreach(json_object_get(o, "artifacts"), i, x)
                 json_array_append(artifacts, json_object_get(x, "digest"));
         return json_object_update_new(
-                o, json_pack("{s:i,s:s?,s:b,s:o,s:o,s:O*,s:O*,s:O*,s:O*,s:{s:O}}", "attempt", 1, "repository",
-                             s->launch.facts.repository, "working_tree", !s->launch.facts.git.bare, "workflow_digests",
-                             digests, "artifact_digests", artifacts, "profile_digest",
-                             json_object_get(profile, "digest"), "environment", json_object_get(profile, "environment"),
-                             "entity", json_object_get(profile, "entity"), "domain", json_object_get(profile, "domain"),
-                             "egress", "profile", json_object_get(s->policy, "profile")));
+                o,
+                json_pack("{s:i,s:s?,s:b,s:o,s:o,s:O*,s:O*,s:O*,s:O*,s:{s:O,s:o*}}", "attempt", 1, "repository",
+                          s->launch.facts.repository, "working_tree", !s->launch.facts.git.bare, "workflow_digests",
+                          digests, "artifact_digests", artifacts, "profile_digest", json_object_get(profile, "digest"),
+                          "environment", json_object_get(profile, "environment"), "entity",
+                          json_object_get(profile, "entity"), "domain", json_object_get(profile, "domain"), "egress",
+                          "profile", json_object_get(s->policy, "profile"), "mirrors", egress_mirrors(s->policy)));
 }
 
 /* Steals `artifacts`. */

@@ -37,6 +37,11 @@ const char *context_workspace(const struct context *c)
         return c->spec->workspace;
 }
 
+const struct policy *context_egress(const struct context *c)
+{
+        return c->spec->egress;
+}
+
 const char *context_github(const struct context *c, const char *key)
 {
         return value_get_str(c->github, key);

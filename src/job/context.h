@@ -11,6 +11,7 @@ struct buf;
 struct context;
 struct err;
 struct masks;
+struct policy;
 struct spec;
 struct value;
 struct variables;
@@ -22,8 +23,9 @@ int context_new(const struct spec *spec, struct context **ret, struct err *e);
 struct context *context_free(struct context *c); /* always NULL */
 CLEANUP_DEFINE(struct context, context_free)
 
-const char *context_temp(const struct context *c);                    /* RUNNER_TEMP, absolute */
-const char *context_workspace(const struct context *c);               /* absolute */
+const char *context_temp(const struct context *c);      /* RUNNER_TEMP, absolute */
+const char *context_workspace(const struct context *c); /* absolute */
+const struct policy *context_egress(const struct context *c);
 bool context_debug(const struct context *c);                          /* runner.debug is 1 */
 const char *context_github(const struct context *c, const char *key); /* a text of the github context, or NULL */
 int context_event_json(const struct context *c, struct buf *ret, struct err *e); /* the payload of the event */

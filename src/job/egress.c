@@ -280,11 +280,8 @@ int egress_finish(struct egress *g, struct err *e)
 
         list_for_safe (pos, tmp, &g->connections) {
                 struct egress_connection *c = egress_connection_of(pos);
+                egress_connection_conclude(c);
                 struct egress_record t = c->record;
-                if (!c->is_recorded) {
-                        str_copy(t.verdict, sizeof(t.verdict), c->answered ? "allowed" : "abandoned");
-                        t.ms = clock_mono_ms() - c->started_ms;
-                }
                 egress_connection_free(c);
                 if (r == 0)
                         r = egress_record_add(g, &t, e);

@@ -7,9 +7,9 @@
  * that was denied waits up to EGRESS_PROCESS_MS for the guest's word about whose connection it was (egress_event.c);
  * then it is a violation: an annotation, a line of the summary, and by `on_violation: fail` the job's end with 401.
  *
- * A name below devdep.internal is the host's own, in every profile: its connections go to devdep-service in the same
- * way, and are recorded as allowed, or as unreachable where there is no such service. No entry of a policy concerns
- * them.
+ * A name below devdep.internal is the host's own, in every profile: a mirror that the policy names, which the broker
+ * dials, or a service, whose connections go to devdep-service in the same way. They are recorded as allowed, or as
+ * unreachable, which is a notice and no violation. No entry of a policy concerns them.
  *
  * Names that were looked up and the names of processes are the guest's: they are made printable, and masked by the
  * journal. Memory: connections times two windows, EGRESS_MAX_* of everything else. */

@@ -8,12 +8,13 @@
 #include "base/list.h"
 #include "job/egress.h"
 #include "net/address.h"
+#include "net/mirror.h"
 #include "net/policy.h"
 
 struct link;
 struct loop_timer;
 
-#define EGRESS_TEXT 256u /* bytes of foreign text in a record: a reason, a protocol, a process */
+#define EGRESS_TEXT 320u /* bytes of foreign text in a record: a reason, a protocol, a process */
 
 /* One event of docs/events.md, `egress`. */
 struct egress_record {
@@ -23,8 +24,9 @@ struct egress_record {
         char name[NAME_TEXT];       /* "": none */
         char address[ADDRESS_TEXT]; /* "": none */
         char protocol[16], process[EGRESS_TEXT], reason[EGRESS_TEXT];
-        char entry[POLICY_TEXT]; /* that would allow it; "": none would */
-        uint64_t pid;            /* 0: not known */
+        char entry[POLICY_TEXT];         /* that would allow it; "": none would */
+        char mirror[MIRROR_SERVER_TEXT]; /* the operator's, that the name means; "": none */
+        uint64_t pid;                    /* 0: not known */
         uint16_t port;
         bool weak;
         uint64_t sent, received, ms;
@@ -44,7 +46,8 @@ struct egress_connection {
         struct door_stream *guest, *broker; /* NULL: over */
         struct buf to_guest, to_broker;     /* what the other side does not take yet: at most a window */
         bool guest_eof, broker_eof;
-        bool internal; /* the host's own: `broker` is a stream of devdep-service */
+        bool internal; /* the host's own, and no mirror: `broker` is a stream of devdep-service */
+        bool mirrored; /* a mirror of the operator */
         bool answered;
         uint64_t id;       /* ours, for the broker */
         uint64_t guest_id; /* the guest's own, for its words about the connection */
@@ -61,6 +64,13 @@ struct egress_row {
         char text[NAME_TEXT + ADDRESS_TEXT + 16], process[EGRESS_TEXT], wanted[POLICY_TEXT];
 };
 
+/* A service or a mirror that could not be had, and that was told. */
+struct egress_notice {
+        int step;
+        char name[NAME_TEXT];
+        uint16_t port;
+};
+
 struct egress {
         struct job *job;
         const struct policy *policy;
@@ -71,10 +81,11 @@ struct egress {
         struct list connections;
         unsigned n_connections;
         uint64_t next_id;
-        unsigned n_records, n_violations, n_rows;
+        unsigned n_records, n_violations, n_rows, n_notices;
         uint64_t n_unrecorded, n_untold; /* past EGRESS_MAX_RECORDS; that the guest only counted */
         int last_step;                   /* the last one that was seen open */
         struct egress_row rows[EGRESS_MAX_ANNOTATIONS];
+        struct egress_notice notices[EGRESS_MAX_ANNOTATIONS];
 };
 
 /* egress.c */
@@ -86,6 +97,8 @@ int egress_summary(struct egress *g, struct err *e);
 /* egress_relay.c */
 int egress_connect(struct egress *g, struct door_stream *s, const struct fields *header, struct err *e);
 void egress_connection_free(struct egress_connection *c);
+/* Whatever is known of it by now is all that will be: complete its record, but for the process. */
+void egress_connection_conclude(struct egress_connection *c);
 /* Write its record when everything is known, and free it when nothing is left. */
 int egress_connection_settle(struct egress_connection *c, struct err *e);
 struct egress_connection *egress_connection_of(struct list *pos);

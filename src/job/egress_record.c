@@ -39,6 +39,7 @@ static int write_event(struct egress *g, const struct egress_record *r, struct e
         put_number(j, "pid", r->pid);
         put_text(j, "reason", r->reason);
         put_text(j, "entry", r->entry);
+        put_text(j, "mirror", r->mirror);
         if (r->weak)
                 journal_i64(j, "weak", 1);
         if (str_eq(r->kind, "connect")) {
@@ -97,10 +98,9 @@ static void sentence(struct egress *g, const struct egress_record *r, char *ret,
                  r->protocol, process, r->reason[0] ? r->reason : "not listed", allow);
 }
 
-static int annotate(struct egress *g, const struct egress_record *r, const char *text, struct err *e)
+static int annotate(struct egress *g, const struct egress_record *r, const char *level, const char *text, struct err *e)
 {
-        const char *level = g->policy->on_violation == POLICY_FAIL ? "error" : "warning",
-                   *title = "Outgoing connection";
+        const char *title = "Outgoing connection";
         struct journal *j = g->job->journal;
         struct step *s = open_step(g, r->step);
 
@@ -148,13 +148,45 @@ static int violate(struct egress *g, const struct egress_record *r, struct err *
         sentence(g, r, text, sizeof(text));
         if (g->n_rows < EGRESS_MAX_ANNOTATIONS) {
                 add_row(g, r);
-                ret = annotate(g, r, text, e);
+                ret = annotate(g, r, g->policy->on_violation == POLICY_FAIL ? "error" : "warning", text, e);
         }
         if (ret == 0 && g->policy->on_violation == POLICY_FAIL) {
                 err_set(&why, ERR_EGRESS_VIOLATION, "%s", text);
-                job_fail(g->job, &why);
+                job_violate(g->job, &why);
         }
         return ret;
+}
+
+/* ---- what the host itself could not give ---- */
+
+static bool is_notice(const struct egress_record *r)
+{
+        return str_eq(r->kind, "connect") && str_eq(r->verdict, "unreachable") && name_is_internal(r->name);
+}
+
+static bool was_noticed(const struct egress *g, const struct egress_record *r)
+{
+        for (unsigned i = 0; i < g->n_notices; i++)
+                if (g->notices[i].step == r->step && g->notices[i].port == r->port &&
+                    str_eq(g->notices[i].name, r->name))
+                        return true;
+        return false;
+}
+
+/* No fault of the job, which goes on: it says why what the step wanted is not there, once. */
+static int notice(struct egress *g, const struct egress_record *r, struct err *e)
+{
+        char text[ERR_MAX_MESSAGE];
+        struct egress_notice *told = &g->notices[g->n_notices];
+
+        if (g->n_notices == EGRESS_MAX_ANNOTATIONS || was_noticed(g, r))
+                return 0;
+        g->n_notices++;
+        *told = (struct egress_notice){.step = r->step, .port = r->port};
+        str_copy(told->name, sizeof(told->name), r->name);
+        snprintf(text, sizeof(text), "%s:%u could not be reached%s%s: %s", r->name, r->port,
+                 r->mirror[0] ? "; it is this host's mirror " : "", r->mirror, r->reason);
+        return annotate(g, r, "notice", text, e);
 }
 
 int egress_record_add(struct egress *g, const struct egress_record *r, struct err *e)
@@ -167,6 +199,8 @@ int egress_record_add(struct egress *g, const struct egress_record *r, struct er
         } else {
                 g->n_unrecorded++;
         }
+        if (ret == 0 && is_notice(r))
+                return notice(g, r, e);
         return ret == 0 && str_eq(r->verdict, "denied") ? violate(g, r, e) : ret;
 }
 

@@ -36,7 +36,7 @@ static bool waits_for_process(const struct egress_connection *c)
         return str_eq(c->record.verdict, "denied") && !c->is_attributed;
 }
 
-/* Without the broker's word: there is no broker, it was not asked, or it is the host's own service. */
+/* Without the broker's word: there is none, it was not asked or did not answer, or it is the host's own service. */
 static void decide(struct egress_connection *c, const char *verdict, const char *reason)
 {
         str_copy(c->record.verdict, sizeof(c->record.verdict), verdict);
@@ -45,14 +45,46 @@ static void decide(struct egress_connection *c, const char *verdict, const char 
         c->is_recorded = true;
 }
 
+/* Whom it is asked of; NULL: nobody. With the profile sealed the broker is there for the mirrors alone. */
+static struct link *link_of(const struct egress_connection *c)
+{
+        const struct egress *g = c->egress;
+
+        if (c->internal)
+                return g->service;
+        return c->mirrored || g->policy->profile != POLICY_SEALED ? g->link : NULL;
+}
+
+/* Does the policy alone refuse a connection of which the broker says nothing? Then that is its record. */
+static bool is_denied(struct egress_connection *c)
+{
+        const struct policy *p = c->egress->policy;
+        struct egress_record *t = &c->record;
+        struct address a = {0};
+
+        if (c->internal || c->mirrored || (!t->name[0] && !address_parse(t->address, &a)))
+                return false;
+        if (link_of(c) && policy_match(p, t->name, &a, t->port).allowed)
+                return false;
+        decide(c, "denied", link_of(c) ? "not listed" : "the profile is sealed");
+        policy_wanted(t->name[0] ? t->name : NULL, &a, t->port, t->entry);
+        return true;
+}
+
+void egress_connection_conclude(struct egress_connection *c)
+{
+        if (!c->is_recorded && (c->answered || !is_denied(c)))
+                decide(c, c->answered ? "allowed" : "abandoned", "");
+}
+
 int egress_connection_settle(struct egress_connection *c, struct err *e)
 {
         struct egress *g = c->egress;
 
         if (c->guest || c->broker)
                 return 0;
-        if (c->internal && !c->is_recorded)
-                decide(c, c->answered ? "allowed" : "abandoned", "");
+        if (c->internal)
+                egress_connection_conclude(c);
         if (!c->is_recorded)
                 return 0;
         if (waits_for_process(c)) {
@@ -295,24 +327,28 @@ static int build_header(const struct egress_connection *c, struct buf *b, struct
         return r < 0 ? r : fields_end(b, mark, e);
 }
 
-static int ask_broker(struct egress_connection *c, struct err *e)
+/* Nobody is asked, because of a limit, or because there is nobody (NULL). At a limit a violation is one, too. */
+static int refuse_unasked(struct egress_connection *c, const char *limit, struct err *e)
+{
+        if (!is_denied(c))
+                decide(c, limit ? "limited" : "unreachable",
+                       limit ? limit : "this job has no such service of the host");
+        return refuse_guest(c, c->record.verdict, c->record.reason, e);
+}
+
+static int ask(struct egress_connection *c, struct link *link, struct err *e)
 {
         struct buf header = BUF_INIT;
         int r = build_header(c, &header, e);
 
         if (r == 0)
-                r = door_open(link_door(c->internal ? c->egress->service : c->egress->link), &header, &broker_handler,
-                              c, &c->broker, e);
+                r = door_open(link_door(link), &header, &broker_handler, c, &c->broker, e);
         buf_done(&header);
-        if (r > 0) {
-                decide(c, "limited", "the host takes no more connections");
-                r = refuse_guest(c, "limited", c->record.reason, e);
-        }
         egress_wake(c->egress);
-        return r;
+        return r > 0 ? refuse_unasked(c, "the host takes no more connections", e) : r;
 }
 
-static int begin(struct egress_connection *c, const struct egress_target *target, struct err *e)
+static int begin(struct egress_connection *c, struct err *e)
 {
         struct egress *g = c->egress;
         const char *limit = g->n_connections > EGRESS_MAX_CONNECTIONS ? "too many connections at once" : NULL;
@@ -320,17 +356,9 @@ static int begin(struct egress_connection *c, const struct egress_target *target
 
         if (r < 0)
                 return r;
-        if (!limit && (c->internal ? g->service : g->link))
-                return ask_broker(c, e);
-        if (!limit && c->internal) {
-                decide(c, "unreachable", "this job has no services of the host");
-                return refuse_guest(c, "unreachable", c->record.reason, e);
-        }
-        decide(c, limit ? "limited" : "denied", limit ? limit : "the profile is sealed");
-        if (!limit)
-                policy_wanted(c->record.name[0] ? c->record.name : NULL, &target->address, target->port,
-                              c->record.entry);
-        return refuse_guest(c, c->record.verdict, c->record.reason, e);
+        if (!limit && link_of(c))
+                return ask(c, link_of(c), e);
+        return refuse_unasked(c, limit, e);
 }
 
 int egress_connect(struct egress *g, struct door_stream *s, const struct fields *header, struct err *e)
@@ -355,11 +383,15 @@ int egress_connect(struct egress *g, struct door_stream *s, const struct fields 
         if (!target.name[0])
                 address_text(&target.address, c->record.address);
         str_copy(c->record.protocol, sizeof(c->record.protocol), "tcp");
-        c->internal = name_is_internal(target.name);
+        const struct mirror *mirror = policy_mirror(g->policy, target.name);
+        if (mirror)
+                mirror_server_text(mirror, c->record.mirror);
+        c->mirrored = mirror;
+        c->internal = !mirror && name_is_internal(target.name);
         c->to_broker.max = c->to_guest.max = YAMUX_INITIAL_WINDOW;
         list_append(&g->connections, &c->list);
         g->n_connections++;
         door_accept(s, &guest_handler, c);
-        int r = begin(c, &target, e);
+        int r = begin(c, e);
         return r < 0 ? r : egress_connection_settle(c, e);
 }

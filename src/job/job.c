@@ -46,6 +46,13 @@ void job_fail(struct job *j, const struct err *why)
         job_post(j, JOB_EV_FAIL);
 }
 
+void job_violate(struct job *j, const struct err *why)
+{
+        if (j->verdict.code == ERR_SUCCESS && !j->held)
+                j->verdict = *why;
+        job_fail(j, why);
+}
+
 void job_fail_step(struct job *j, const struct err *why)
 {
         scope_fail(j->scope);
@@ -431,6 +438,7 @@ static int enter_done(struct job *j, struct err *e)
 
 static int enter_held(struct job *j, struct err *e)
 {
+        j->held = true;
         loop_timer_in(j->limit, JOB_HOLD_MS);
         journal_begin(j->journal, "held");
         return journal_end(j->journal, e);

@@ -56,7 +56,7 @@ struct job {
         uint64_t seed_ms; /* when the last seed was sent */
         unsigned n_seeds;
         bool guest_ready, running; /* what the seed waits for: the session, and the processor of a clone */
-        bool cancelled, timed_out, killed, failed, finished;
+        bool cancelled, timed_out, killed, failed, held, finished;
         bool vm_gone;       /* it has ended, or had its time to */
         struct err verdict; /* from below: 301 to 304 */
         struct err result;
@@ -89,6 +89,9 @@ struct job {
 /* job.c */
 /* One of the job's own steps failed. */
 void job_fail_step(struct job *j, const struct err *why);
+/* The guest tried what its profile does not allow. That counts to the last moment, when the steps are over as well;
+ * what whoever looks into a held guest tries ends the holding alone. */
+void job_violate(struct job *j, const struct err *why);
 void job_post(struct job *j, enum job_event event);
 
 /* sequence.c */

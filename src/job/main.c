@@ -4,7 +4,6 @@
  * filter; 3. only then read the specification, which a repository wrote, and the first byte of the guest; 4. run the
  * loop; 5. exit with the status of the verdict. */
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/options.h"
 #include "codec/hash.h"
 #include "codec/json.h"
 #include "job/control.h"
@@ -92,37 +92,31 @@ static const char usage[] =
         "  --uid UID --gid GID  the user to become; needed when root starts it\n"
         "  --help, --version\n";
 
+static int take_option(int option, const char *value, void *user, struct err *e)
+{
+        struct options *o = user;
+
+        if (option == 'm')
+                return vm_origin_parse(value, &o->origin, e);
+        if (option == 'u')
+                return confine_read_id(value, "--uid", &o->uid, e);
+        if (option == 'g')
+                return confine_read_id(value, "--gid", &o->gid, e);
+        o->run_dir = value;
+        return 0;
+}
+
 /* 1: help or version was printed. */
 static int read_options(int argc, char **argv, struct options *o, struct err *e)
 {
         static const struct option known[] = {{"run-dir", required_argument, NULL, 'r'},
+                                              {"vm", required_argument, NULL, 'm'},
                                               {"uid", required_argument, NULL, 'u'},
                                               {"gid", required_argument, NULL, 'g'},
-                                              {"vm", required_argument, NULL, 'm'},
-                                              {"help", no_argument, NULL, 'h'},
-                                              {"version", no_argument, NULL, 'v'},
                                               {0}};
-        int c, r = 0;
-        opterr = 0;
-        while (r == 0 && (c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-                if (c == 'r')
-                        o->run_dir = optarg;
-                else if (c == 'm')
-                        r = vm_origin_parse(optarg, &o->origin, e);
-                else if (c == 'u')
-                        r = confine_read_id(optarg, "--uid", &o->uid, e);
-                else if (c == 'g')
-                        r = confine_read_id(optarg, "--gid", &o->gid, e);
-                else if (c == 'h')
-                        return printf("%s", usage) < 0 ? -1 : 1;
-                else if (c == 'v')
-                        return printf("devdep-job %s\n", DEVDEP_VERSION) < 0 ? -1 : 1;
-                else
-                        return err_set(e, ERR_USAGE, "unknown or incomplete option '%s'; see --help", argv[optind - 1]);
-        }
-        if (r == 0 && optind < argc)
-                return err_set(e, ERR_USAGE, "unexpected argument '%s'; see --help", argv[optind]);
-        return r;
+        static const struct options_of program = {"devdep-job", usage, known, take_option};
+
+        return options_read(&program, argc, argv, o, e);
 }
 
 /* An append-only journal is what makes its offsets stable for readers. */

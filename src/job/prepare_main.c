@@ -1,7 +1,6 @@
 /* devdep-prepare: makes one VM ready for others: the template that clones are made from, or a parked clone that a job
  * can claim. The owner of a VM as devdep-job is, and confined like it before it reads the first byte of VMM or guest.
  */
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -10,6 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/options.h"
 #include "codec/json.h"
 #include "job/preparer.h"
 #include "loop/loop.h"
@@ -55,6 +55,17 @@ static int read_mode(enum preparer_mode mode, struct options *o, struct err *e)
         return 0;
 }
 
+static int take_option(int option, const char *value, void *user, struct err *e)
+{
+        struct options *o = user;
+
+        if (option == 'u')
+                return confine_read_id(value, "--uid", &o->uid, e);
+        if (option == 'g')
+                return confine_read_id(value, "--gid", &o->gid, e);
+        return read_mode(option == 't' ? PREPARER_TEMPLATE : PREPARER_PARK, o, e);
+}
+
 /* 1: help or version was printed. */
 static int read_options(int argc, char **argv, struct options *o, struct err *e)
 {
@@ -62,27 +73,10 @@ static int read_options(int argc, char **argv, struct options *o, struct err *e)
                                               {"park", no_argument, NULL, 'p'},
                                               {"uid", required_argument, NULL, 'u'},
                                               {"gid", required_argument, NULL, 'g'},
-                                              {"help", no_argument, NULL, 'h'},
-                                              {"version", no_argument, NULL, 'v'},
                                               {0}};
-        int c, r = 0;
-        opterr = 0;
-        while (r == 0 && (c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-                if (c == 't' || c == 'p')
-                        r = read_mode(c == 't' ? PREPARER_TEMPLATE : PREPARER_PARK, o, e);
-                else if (c == 'u')
-                        r = confine_read_id(optarg, "--uid", &o->uid, e);
-                else if (c == 'g')
-                        r = confine_read_id(optarg, "--gid", &o->gid, e);
-                else if (c == 'h')
-                        return printf("%s", usage) < 0 ? -1 : 1;
-                else if (c == 'v')
-                        return printf("devdep-prepare %s\n", DEVDEP_VERSION) < 0 ? -1 : 1;
-                else
-                        return err_set(e, ERR_USAGE, "unknown or incomplete option '%s'; see --help", argv[optind - 1]);
-        }
-        if (r == 0 && optind < argc)
-                return err_set(e, ERR_USAGE, "unexpected argument '%s'; see --help", argv[optind]);
+        static const struct options_of program = {"devdep-prepare", usage, known, take_option};
+        int r = options_read(&program, argc, argv, o, e);
+
         if (r == 0 && !o->has_mode)
                 return err_set(e, ERR_USAGE, "one of --template and --park is needed; see --help");
         return r;

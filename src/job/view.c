@@ -14,6 +14,8 @@
 #include "job/spec.h"
 #include "job/texts.h"
 #include "job/variables.h"
+#include "net/mirror.h"
+#include "net/policy.h"
 #include "workflow/expr.h"
 #include "workflow/value.h"
 
@@ -362,6 +364,25 @@ static int put_defaults(struct map *m, struct err *e)
         return r < 0 ? r : texts_set(m, "GITHUB_ACTIONS", "true", e);
 }
 
+/* npm reads its variables whatever their case, and which of two it takes is not said. */
+static int put_mirror_variable(const char *name, const char *value, void *user, struct err *e)
+{
+        struct map *m = user;
+        for (size_t i = 0; i < map_count(m); i++)
+                if (str_ieq(map_key_at(m, i), name))
+                        return 0;
+        return texts_set(m, name, value, e);
+}
+
+static int put_mirrors(const struct view *v, struct map *m, struct err *e)
+{
+        const struct policy *egress = context_egress(scope_context(v->scope));
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < egress->n_mirrors; i++)
+                r = mirror_variables(&egress->mirrors[i], put_mirror_variable, m, e);
+        return r;
+}
+
 static int list_environment(const struct map *m, struct strv *ret, struct err *e)
 {
         size_t total = 0;
@@ -389,6 +410,8 @@ int view_environment(struct view *v, const struct map *more, struct strv *ret, s
                 r = texts_add(m, more, e);
         if (r == 0)
                 r = put_defaults(m, e);
+        if (r == 0)
+                r = put_mirrors(v, m, e);
         if (r == 0)
                 r = put_path(v, m, e);
         if (r == 0)

@@ -1,8 +1,9 @@
 /* What the expressions and the process of one step see.
  *
- * Environment of a process, later ones winning: the base (HOME, PATH, ...), the workflow's and job's `env`, what steps
- * wrote to GITHUB_ENV, the `env` of the steps that called the action it is in, the step's own `env`, then the variables
- * of the contexts (GITHUB_*, RUNNER_*), which nothing can replace.
+ * Environment of a process, later ones winning: the base (HOME, PATH, ..., the variables of the operator's mirrors,
+ * which stand back before one of the same name in whatever case), the workflow's and job's `env`, what steps wrote to
+ * GITHUB_ENV, the `env` of the steps that called the action it is in, the step's own `env`, then the variables of the
+ * contexts (GITHUB_*, RUNNER_*), which nothing can replace.
  *
  * Errors of an expression are ERR_RUN_FAILED and say what was evaluated. */
 #pragma once

@@ -119,6 +119,7 @@ void prefix_text(const struct prefix *p, char ret[PREFIX_TEXT])
  * that the narrower ones stand first. */
 static const struct special {
         const char *prefix, *what;
+        enum address_range range;
 } specials[] = {
         {"169.254.169.254/32", "a metadata address"},
         {"169.254.170.2/32", "a metadata address"},
@@ -126,15 +127,15 @@ static const struct special {
         {"192.0.0.192/32", "a metadata address"},
         {"168.63.129.16/32", "a metadata address"},
         {"0.0.0.0/8", "an address of this network"},
-        {"10.0.0.0/8", "a private address"},
-        {"100.64.0.0/10", "a shared address of a provider"},
-        {"127.0.0.0/8", "a loopback address"},
+        {"10.0.0.0/8", "a private address", ADDRESS_PRIVATE},
+        {"100.64.0.0/10", "a shared address of a provider", ADDRESS_PRIVATE},
+        {"127.0.0.0/8", "a loopback address", ADDRESS_LOOPBACK},
         {"169.254.0.0/16", "a link-local address"},
-        {"172.16.0.0/12", "a private address"},
+        {"172.16.0.0/12", "a private address", ADDRESS_PRIVATE},
         {"192.0.0.0/24", "a protocol address"},
         {"192.0.2.0/24", "a documentation address"},
         {"192.88.99.0/24", "a 6to4 relay"},
-        {"192.168.0.0/16", "a private address"},
+        {"192.168.0.0/16", "a private address", ADDRESS_PRIVATE},
         {"198.18.0.0/15", "a benchmark address"},
         {"198.51.100.0/24", "a documentation address"},
         {"203.0.113.0/24", "a documentation address"},
@@ -143,7 +144,7 @@ static const struct special {
         {"fd00:ec2::254/128", "a metadata address"},
         {"fd20:ce::254/128", "a metadata address"},
         {"::/128", "the unspecified address"},
-        {"::1/128", "a loopback address"},
+        {"::1/128", "a loopback address", ADDRESS_LOOPBACK},
         {"::ffff:0:0/96", "an IPv4-mapped address"},
         {"::/96", "an IPv4-compatible address"},
         {"64:ff9b::/96", "a NAT64 address"},
@@ -154,23 +155,40 @@ static const struct special {
         {"2001:db8::/32", "a documentation address"},
         {"2002::/16", "a 6to4 address"},
         {"3fff::/20", "a documentation address"},
-        {"fc00::/7", "a private address"},
+        {"fc00::/7", "a private address", ADDRESS_PRIVATE},
         {"fe80::/10", "a link-local address"},
         {"fec0::/10", "a site-local address"},
         {"ff00::/8", "a multicast address"},
 };
 
+static const struct special *find_special(const struct address *a, struct prefix *ret)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(specials); i++)
+                if (prefix_parse(specials[i].prefix, ret, NULL) == 0 && prefix_has(ret, a))
+                        return &specials[i];
+        return NULL;
+}
+
+enum address_range address_range(const struct address *a)
+{
+        struct prefix p;
+        const struct special *found = find_special(a, &p);
+
+        if (found)
+                return found->range;
+        return address_special(a, NULL) ? ADDRESS_SPECIAL : ADDRESS_PUBLIC;
+}
+
 const char *address_special(const struct address *a, struct prefix *ret)
 {
         static const struct prefix global = {.address = {.v6 = true, .bytes = {0x20}}, .len = 3};
         struct prefix p;
+        const struct special *found = find_special(a, &p);
 
-        for (size_t i = 0; i < ARRAY_SIZE(specials); i++) {
-                if (prefix_parse(specials[i].prefix, &p, NULL) == 0 && prefix_has(&p, a)) {
-                        if (ret)
-                                *ret = p;
-                        return specials[i].what;
-                }
+        if (found) {
+                if (ret)
+                        *ret = p;
+                return found->what;
         }
         if (!a->v6 || prefix_has(&global, a))
                 return NULL;

@@ -42,3 +42,6 @@ bool prefix_covers(const struct prefix *p, const struct prefix *inner);
 /* What kind of address it is when it is none that anybody on the internet has: "a loopback address"; and *ret, when it
  * is not NULL, the range that makes it one. NULL: a public address. */
 const char *address_special(const struct address *a, struct prefix *ret);
+/* Where it leads: private ones are somebody's own network (RFC 1918, RFC 4193, RFC 6598). */
+enum address_range { ADDRESS_SPECIAL, ADDRESS_PUBLIC, ADDRESS_PRIVATE, ADDRESS_LOOPBACK };
+enum address_range address_range(const struct address *a);

@@ -7,9 +7,13 @@
 
 #define RECORD_HEADER 5u
 #define RECORD_MAX 16384u
+#define RECORD_CHANGE_CIPHER_SPEC 20
+#define RECORD_ALERT 21
 #define RECORD_HANDSHAKE 22
+#define RECORD_APPLICATION_DATA 23
 #define HANDSHAKE_HEADER 4u
 #define HANDSHAKE_CLIENT_HELLO 1
+#define HANDSHAKE_SERVER_HELLO 2
 #define EXTENSION_SERVER_NAME 0
 #define SERVER_NAME_HOST 0
 #define RANDOM_SIZE 32u
@@ -109,6 +113,7 @@ static enum hello read_hello(struct reader body, struct hello_result *ret)
 /* The handshake's bytes out of the records, as far as they are there. HELLO_NAME: `hello` is whole. */
 static enum hello collect(const uint8_t *data, size_t len, uint8_t *hello, size_t *ret_len, struct hello_result *ret)
 {
+        const uint8_t *const begin = data;
         size_t have = 0, want = HANDSHAKE_HEADER;
 
         while (have < want) {
@@ -126,18 +131,22 @@ static enum hello collect(const uint8_t *data, size_t len, uint8_t *hello, size_
                         return broken(ret, "the first message is no ClientHello");
                 if (want > HELLO_MAX_SIZE)
                         return broken(ret, "it is longer than 16 KiB");
+                if (have >= HANDSHAKE_HEADER && have - there + size > want)
+                        return broken(ret, "another message follows in its record");
                 if (there < size)
-                        break;
+                        return HELLO_MORE;
                 data += RECORD_HEADER + size;
                 len -= RECORD_HEADER + size;
         }
         *ret_len = want;
-        return have < want ? HELLO_MORE : HELLO_NAME;
+        ret->size = (size_t)(data - begin);
+        return HELLO_NAME;
 }
 
+/* Servers look at no more of the version than this. */
 static bool may_be_tls(const uint8_t *data, size_t len)
 {
-        return (len < 1 || data[0] == RECORD_HANDSHAKE) && (len < 2 || data[1] == 3) && (len < 3 || data[2] <= 4);
+        return (len < 1 || data[0] == RECORD_HANDSHAKE) && (len < 2 || data[1] == 3);
 }
 
 enum hello hello_parse(const uint8_t *data, size_t len, struct hello_result *ret)
@@ -155,4 +164,39 @@ enum hello hello_parse(const uint8_t *data, size_t len, struct hello_result *ret
         if (r != HELLO_NAME)
                 return r;
         return read_hello((struct reader){.p = hello + HANDSHAKE_HEADER, .len = hello_len - HANDSHAKE_HEADER}, ret);
+}
+
+enum hello_record hello_record(const uint8_t *data, size_t len, size_t *ret_size)
+{
+        if (!len)
+                return HELLO_RECORD_MORE;
+        switch (data[0]) {
+        case RECORD_HANDSHAKE:
+                return HELLO_RECORD_HANDSHAKE;
+        case RECORD_CHANGE_CIPHER_SPEC:
+        case RECORD_ALERT:
+        case RECORD_APPLICATION_DATA:
+                if (len < RECORD_HEADER)
+                        return HELLO_RECORD_MORE;
+                *ret_size = RECORD_HEADER + num_be16(data + 3);
+                return HELLO_RECORD_OTHER;
+        default:
+                return HELLO_RECORD_NONE;
+        }
+}
+
+/* RFC 8446, 4.1.3: a ServerHello with this random value. */
+enum hello_retry hello_retry(const uint8_t *data, size_t len)
+{
+        static const uint8_t retry[RANDOM_SIZE] = {0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c,
+                                                   0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb,
+                                                   0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c};
+
+        if (len && data[0] != RECORD_HANDSHAKE)
+                return HELLO_RETRY_NO;
+        if (len < HELLO_ANSWER_SIZE)
+                return HELLO_RETRY_MORE;
+        bool is = data[RECORD_HEADER] == HANDSHAKE_SERVER_HELLO &&
+                  memcmp(data + HELLO_ANSWER_SIZE - RANDOM_SIZE, retry, RANDOM_SIZE) == 0;
+        return is ? HELLO_RETRY_YES : HELLO_RETRY_NO;
 }

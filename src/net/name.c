@@ -74,5 +74,5 @@ int name_normalise(const void *name, size_t len, char ret[NAME_TEXT], struct err
 
 bool name_is_internal(const char *name)
 {
-        return str_ends(name, ".devdep.internal");
+        return str_ends(name, NAME_INTERNAL);
 }

@@ -16,7 +16,8 @@ struct err;
 int name_normalise(const void *name, size_t len, char ret[NAME_TEXT], struct err *e);
 
 /* The host's own services in the guest. */
-#define NAME_RESULTS "results.devdep.internal"
+#define NAME_INTERNAL ".devdep.internal"
+#define NAME_RESULTS "results" NAME_INTERNAL
 #define NAME_RESULTS_PORT 80u
 /* Is it one of the host's own services in the guest: below devdep.internal? A normalised name. */
 bool name_is_internal(const char *name);

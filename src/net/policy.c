@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "net/mirror.h"
 
 static const char *const profiles[] = {
         [POLICY_SEALED] = "sealed", [POLICY_BROKERED] = "brokered", [POLICY_AUDIT] = "audit"};
@@ -47,8 +48,10 @@ int policy_violation_parse(const char *text, enum policy_violation *ret, struct 
 
 struct policy *policy_free(struct policy *p)
 {
-        if (p)
+        if (p) {
                 free(p->entries);
+                free(p->mirrors);
+        }
         free(p);
         return NULL;
 }
@@ -99,36 +102,93 @@ static int read_entries(const json_t *list, struct policy *p, struct err *e)
         return 0;
 }
 
-static int check_keys(json_t *object, struct err *e)
+/* What is none of `known` is refused. where: "egress", for messages. */
+static int check_keys(json_t *object, const char *where, const char *const *known, size_t n, struct err *e)
 {
-        static const char *const known[] = {"profile", "on_violation", "allow"};
         const char *key;
         json_t *v;
 
         json_object_foreach(object, key, v)
         {
                 bool found = false;
-                for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+                for (size_t i = 0; i < n; i++)
                         found = found || str_eq(key, known[i]);
                 if (!found)
-                        return err_set(e, ERR_USAGE, "egress: unknown key '%.40s'", key);
+                        return err_set(e, ERR_USAGE, "%s: unknown key '%.40s'", where, key);
         }
         return 0;
 }
 
+static int read_mirror(json_t *object, struct mirror *m, struct err *e)
+{
+        static const char *const known[] = {"name", "server", "kind"};
+        const char *name = json_string_value(json_object_get(object, "name"));
+        const char *server = json_string_value(json_object_get(object, "server"));
+        const char *kind = json_string_value(json_object_get(object, "kind"));
+        size_t at;
+
+        if (!name || !server)
+                return err_set(e, ERR_USAGE, "expected an object with a name and a server");
+        int r = check_keys(object, "a mirror", known, ARRAY_SIZE(known), e);
+        if (r == 0)
+                r = mirror_name_check(name, e);
+        if (r == 0)
+                r = mirror_server_parse(server, m, &at, e);
+        if (r == 0 && json_object_get(object, "kind"))
+                r = mirror_kind_parse(kind ? kind : "", &m->kind, e);
+        if (r == 0)
+                str_copy(m->name, sizeof(m->name), name);
+        return r;
+}
+
+static int read_mirrors(const json_t *list, struct policy *p, struct err *e)
+{
+        char name[NAME_TEXT];
+
+        if (!list)
+                return 0;
+        if (!json_is_array(list) || json_array_size(list) > MIRROR_MAX)
+                return err_set(e, ERR_USAGE, "egress.mirrors: expected a list of at most %u mirrors", MIRROR_MAX);
+        p->mirrors = calloc(json_array_size(list) + 1, sizeof(*p->mirrors));
+        if (!p->mirrors)
+                return err_nomem(e);
+        for (; p->n_mirrors < json_array_size(list); p->n_mirrors++) {
+                struct mirror *m = &p->mirrors[p->n_mirrors];
+                int r = read_mirror(json_array_get(list, p->n_mirrors), m, e);
+                if (r < 0)
+                        return err_wrap(e, r, "egress.mirrors[%zu]", p->n_mirrors);
+                snprintf(name, sizeof(name), "%s" NAME_INTERNAL, m->name);
+                if (policy_mirror(p, name))
+                        return err_set(e, ERR_USAGE, "egress.mirrors[%zu]: '%s' stands twice", p->n_mirrors, m->name);
+        }
+        return 0;
+}
+
+struct json_t *policy_mirror_json(const struct mirror *m)
+{
+        char server[MIRROR_SERVER_TEXT];
+        const char *kind = mirror_kind_name(m->kind);
+
+        mirror_server_text(m, server);
+        return json_pack("{s:s,s:s+,s:s*}", "name", m->name, "server", server, m->path, "kind", *kind ? kind : NULL);
+}
+
 int policy_from_json(struct json_t *object, struct policy **ret, struct err *e)
 {
+        static const char *const known[] = {"profile", "on_violation", "allow", "mirrors"};
         AUTO(policy_freep) struct policy *p = calloc(1, sizeof(*p));
 
         if (!p)
                 return err_nomem(e);
         if (!json_is_object(object))
                 return err_set(e, ERR_USAGE, "egress: expected an object");
-        int r = check_keys(object, e);
+        int r = check_keys(object, "egress", known, ARRAY_SIZE(known), e);
         if (r == 0)
                 r = read_profile(object, p, e);
         if (r == 0)
                 r = read_entries(json_object_get(object, "allow"), p, e);
+        if (r == 0)
+                r = read_mirrors(json_object_get(object, "mirrors"), p, e);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(p);
@@ -136,6 +196,16 @@ int policy_from_json(struct json_t *object, struct policy **ret, struct err *e)
 }
 
 /* ---- what it says ---- */
+
+const struct mirror *policy_mirror(const struct policy *p, const char *name)
+{
+        for (size_t i = 0; i < p->n_mirrors; i++) {
+                size_t len = strlen(p->mirrors[i].name);
+                if (strncmp(name, p->mirrors[i].name, len) == 0 && str_eq(name + len, NAME_INTERNAL))
+                        return &p->mirrors[i];
+        }
+        return NULL;
+}
 
 static bool entry_has_name(const struct policy_entry *entry, const char *name)
 {
@@ -180,6 +250,14 @@ struct policy_match policy_match_address(const struct policy *p, const struct ad
                 if (entry->port == port && entry->kind == POLICY_PREFIX && prefix_has(&entry->prefix, a))
                         add_match(&m, entry);
         }
+        return m;
+}
+
+struct policy_match policy_match(const struct policy *p, const char *name, const struct address *a, uint16_t port)
+{
+        struct policy_match m = *name ? policy_match_name(p, name, port) : policy_match_address(p, a, port);
+
+        m.allowed = p->profile == POLICY_AUDIT || (p->profile == POLICY_BROKERED && m.allowed);
         return m;
 }
 

@@ -13,6 +13,7 @@
 
 struct err;
 struct json_t;
+struct mirror;
 
 #define POLICY_MAX_ENTRIES 1024u
 
@@ -30,18 +31,29 @@ struct policy {
         enum policy_violation on_violation;
         struct policy_entry *entries;
         size_t n;
+        struct mirror *mirrors; /* the operator's (net/mirror.h): whatever the profile says */
+        size_t n_mirrors;
 };
 struct policy *policy_free(struct policy *p); /* NULL is fine; always NULL */
 CLEANUP_DEFINE(struct policy, policy_free)
-/* {"profile": "brokered", "on_violation": "fail", "allow": ["name:443", ...]}; `on_violation` and `allow` may be
- * absent. ERR_USAGE with the field: "egress.allow[3]: ...". */
+/* {"profile": "brokered", "on_violation": "fail", "allow": ["name:443", ...], "mirrors": [{"name": "npm", "server":
+ * "http://10.0.0.5:4873/", "kind": "npm"}, ...]}; all but `profile`, and `kind`, may be absent. ERR_USAGE with the
+ * field: "egress.allow[3]: ...". */
 int policy_from_json(struct json_t *object, struct policy **ret, struct err *e);
+/* A member of `mirrors`: a new reference, or NULL: no memory. */
+struct json_t *policy_mirror_json(const struct mirror *m);
+
+/* The mirror that a normalised name means; NULL: none. */
+const struct mirror *policy_mirror(const struct policy *p, const char *name);
 
 /* What the entries say of a destination, without the profile's word. */
 struct policy_match {
         bool allowed;
         bool weak; /* by a plain HTTP entry */
 };
+/* With the profile's word: may the name, or where that is "" the address, be asked for at this port? What a name leads
+ * to is not looked at. */
+struct policy_match policy_match(const struct policy *p, const char *name, const struct address *a, uint16_t port);
 /* May the name be reached at any port? */
 bool policy_knows_name(const struct policy *p, const char *name);
 struct policy_match policy_match_name(const struct policy *p, const char *name, uint16_t port);

@@ -3,7 +3,6 @@
  * This process opens its own files, starts makers, and passes descriptors on. It reads what clients send (verbs of
  * words and numbers) and what makers answer (a struct of its own build), and no byte that a VMM or a guest wrote. */
 #include <errno.h>
-#include <getopt.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/options.h"
 #include "base/str.h"
 #include "loop/loop.h"
 #include "pool/bury.h"
@@ -88,6 +88,19 @@ static int read_user(const char *name, struct options *o, struct err *e)
         return 0;
 }
 
+static int take_option(int option, const char *value, void *user, struct err *e)
+{
+        struct options *o = user;
+
+        if (option == 'w')
+                return strv_add(&o->warm, value, e);
+        if (option == 'm')
+                return num_size(value, POOL_MAX_MEMORY, "--memory", &o->budget, e);
+        if (option == 'a')
+                return num_u64(value, 1, MAX_AGE_S, "--age", &o->age_s, e);
+        return read_user(value, o, e);
+}
+
 /* 1: help or version was printed. */
 static int read_options(int argc, char **argv, struct options *o, struct err *e)
 {
@@ -95,32 +108,12 @@ static int read_options(int argc, char **argv, struct options *o, struct err *e)
                                               {"memory", required_argument, NULL, 'm'},
                                               {"age", required_argument, NULL, 'a'},
                                               {"allow", required_argument, NULL, 'u'},
-                                              {"help", no_argument, NULL, 'h'},
-                                              {"version", no_argument, NULL, 'v'},
                                               {0}};
-        int c, r = 0;
+        static const struct options_of program = {"devdep-pool", usage, known, take_option};
+        int r = options_read(&program, argc, argv, o, e);
 
-        opterr = 0;
-        while (r == 0 && (c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-                if (c == 'w')
-                        r = strv_add(&o->warm, optarg, e);
-                else if (c == 'm')
-                        r = num_size(optarg, POOL_MAX_MEMORY, "--memory", &o->budget, e);
-                else if (c == 'a')
-                        r = num_u64(optarg, 1, MAX_AGE_S, "--age", &o->age_s, e);
-                else if (c == 'u')
-                        r = read_user(optarg, o, e);
-                else if (c == 'h')
-                        return printf("%s", usage) < 0 ? -1 : 1;
-                else if (c == 'v')
-                        return printf("devdep-pool %s\n", DEVDEP_VERSION) < 0 ? -1 : 1;
-                else
-                        return err_set(e, ERR_USAGE, "unknown or incomplete option '%s'; see --help", argv[optind - 1]);
-        }
-        if (r == 0 && optind < argc)
-                r = err_set(e, ERR_USAGE, "unexpected argument '%s'; see --help", argv[optind]);
         if (r == 0 && o->budget != 0 && o->budget < LEAST_BUDGET)
-                r = err_set(e, ERR_USAGE, "--memory: expected at least 1M");
+                return err_set(e, ERR_USAGE, "--memory: expected at least 1M");
         return r;
 }
 

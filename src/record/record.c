@@ -63,6 +63,7 @@ static const struct member job_members[] = {
 
 static const struct member egress_members[] = {
         {"profile", FORM_WORD, false},
+        {"mirrors", FORM_WORDS, true}, /* names and kinds */
         {"records", FORM_INT, true},
         {"digest", FORM_DIGEST, true},
 };

@@ -36,21 +36,10 @@ static bool needs_network(const struct order *o)
 
 static int write_order(const struct order *o, int *ret, struct err *e)
 {
-        AUTO(auto_close) int fd = -1;
-        struct buf b = BUF_INIT;
+        AUTO(buf_done) struct buf b = BUF_INIT;
         int r = order_write(o, &b, e);
-        if (r == 0)
-                r = fd_memfd("secrets-order", &fd, e);
-        if (r == 0)
-                r = fd_write_all(fd, b.data, b.len, "the order of devdep-secrets", e);
-        if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
-                r = err_errno(e, ERR_RESOURCES, errno, "rewind the order of devdep-secrets");
-        if (r == 0)
-                r = fd_seal(fd, e);
-        if (r == 0)
-                *ret = TAKE_FD(fd);
-        buf_done(&b);
-        return r;
+
+        return r < 0 ? r : fd_memfd_sealed("secrets-order", b.data, b.len, ret, e);
 }
 
 /* Whoever maps it first can write it for ever: that is devdep-secrets (base/secret.h). */

@@ -46,9 +46,9 @@ static int start(struct source_asker *a, const struct source_start *s, struct er
         if (r == 0)
                 r = loop_timer_new(a->loop, on_timeout, a, &a->timer, e);
         if (r == 0)
-                r = source_new(a->loop, a->process.socket_fd, &a->client, e);
+                r = source_new(a->loop, a->process.child.socket_fd, &a->client, e);
         if (r == 0)
-                a->process.socket_fd = -1;
+                a->process.child.socket_fd = -1;
         return r;
 }
 
@@ -81,7 +81,7 @@ static void explain(struct source_asker *a)
         char why[256];
         a->client = source_free(a->client);
         source_process_done(&a->process);
-        if (source_process_explain(&a->process, why, sizeof(why)))
+        if (sandbox_child_explain(&a->process.child, why, sizeof(why)))
                 err_set(&a->failure, ERR_RESOURCES, "%s", why);
 }
 

@@ -13,7 +13,6 @@
 #include "source/limits.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -29,6 +28,7 @@
 #define JAIL_MEMORY "/dev/shm"
 
 #define MAX_BINDS 16
+#define NAME "devdep-source"
 #define EXIT_GRACE_MS 2000 /* after the socket was closed */
 
 static int make_scratch(const struct source_start *s, struct source_process *p, struct err *e)
@@ -68,7 +68,7 @@ static int add_place(const struct source_place *p, struct strv *argv, struct err
 
 static int build_argv(const struct source_start *s, bool on_disk, struct strv *argv, struct err *e)
 {
-        const char *const fixed[] = {"devdep-source", "--own", on_disk ? JAIL_SCRATCH : JAIL_MEMORY};
+        const char *const fixed[] = {NAME, "--own", on_disk ? JAIL_SCRATCH : JAIL_MEMORY};
         const char *const mirror[] = {"--mirror", JAIL_MIRROR, "--host-mirror", s->mirror};
         int r = add_all(argv, fixed, ARRAY_SIZE(fixed), e);
         if (r == 0 && s->place)
@@ -100,19 +100,6 @@ static unsigned build_binds(const struct source_start *s, bool idmap, const stru
         return n;
 }
 
-/* The pins as a file that nobody changes any more, at its beginning. */
-static int make_pins(const struct source_start *s, int *ret, struct err *e)
-{
-        int r = fd_memfd("pins", ret, e);
-        if (r == 0)
-                r = fd_write_all(*ret, s->pins, s->n_pins, "the pins", e);
-        if (r == 0)
-                r = fd_seal(*ret, e);
-        if (r == 0 && lseek(*ret, 0, SEEK_SET) < 0)
-                r = err_errno(e, ERR_RESOURCES, errno, "rewind the pins");
-        return r;
-}
-
 static int start_jailed(const struct source_start *s, bool idmap, const char *program, int socket,
                         struct source_process *p, struct err *e)
 {
@@ -129,7 +116,7 @@ static int start_jailed(const struct source_start *s, bool idmap, const char *pr
         AUTO(auto_close) int pins = -1;
         int r = build_argv(s, p->scratch != NULL, &argv, e);
         if (r == 0 && s->mirror)
-                r = make_pins(s, &pins, e);
+                r = fd_memfd_sealed("pins", s->pins, s->n_pins, &pins, e);
         if (r < 0)
                 return r;
         if (p->scratch && s->uid != (uid_t)-1 && chown(p->scratch, s->uid, s->gid) < 0)
@@ -157,7 +144,7 @@ static int start_jailed(const struct source_start *s, bool idmap, const char *pr
                                           .enter = s->enter,
                                           .n_enter = s->n_enter,
                                           .die_with_parent = true};
-        return sandbox_spawn(&jail, &exec, &p->pid, &p->pidfd, &p->report, e);
+        return sandbox_spawn(&jail, &exec, &p->child.pid, &p->child.pidfd, &p->child.report, e);
 }
 
 /* Some file systems (overlayfs, in containers) cannot show an owner as somebody else. Then the jail runs as the
@@ -178,7 +165,7 @@ static int start_without_idmap(const struct source_start *s, const char *program
         int r = start_jailed(&changed, false, program, socket, p, e);
         if (r < 0)
                 return r;
-        struct sandbox_held *held = &p->report.held[SANDBOX_OWN_USER];
+        struct sandbox_held *held = &p->child.report.held[SANDBOX_OWN_USER];
         held->state = SANDBOX_DEGRADED;
         str_copy(held->why, sizeof(held->why),
                  st.st_uid != 0
@@ -195,14 +182,16 @@ int source_start(const struct source_start *s, struct source_process *ret, struc
         int pair[2], r = 0;
         *ret = (struct source_process)SOURCE_PROCESS_INIT;
         if (!s->program)
-                r = program_path("devdep-source", &program, e);
+                r = program_path(NAME, &program, e);
         else if (!program)
                 r = err_nomem(e);
         if (r == 0)
                 r = fd_socketpair(SOCK_STREAM, pair, e);
         if (r < 0)
                 return r;
-        p.socket_fd = pair[0];
+        p.child.socket_fd = pair[0];
+        p.child.name = NAME;
+        p.child.grace_ms = EXIT_GRACE_MS;
         theirs = pair[1];
         r = make_scratch(s, &p, e);
         if (r == 0)
@@ -210,7 +199,7 @@ int source_start(const struct source_start *s, struct source_process *ret, struc
         if (r < 0 && s->uid != (uid_t)-1 && start_without_idmap(s, program, theirs, &p, NULL) == 0)
                 r = 0;
         if (r < 0)
-                return err_wrap(e, r, "start devdep-source");
+                return err_wrap(e, r, "start " NAME);
         *ret = p;
         p = (struct source_process)SOURCE_PROCESS_INIT;
         return 0;
@@ -218,21 +207,9 @@ int source_start(const struct source_start *s, struct source_process *ret, struc
 
 void source_process_done(struct source_process *p)
 {
-        p->socket_fd = fd_close(p->socket_fd);
-        if (p->pid > 0)
-                p->status = sandbox_wait(p->pid, p->pidfd, EXIT_GRACE_MS);
-        p->pidfd = fd_close(p->pidfd);
-        p->pid = 0;
+        sandbox_child_end(&p->child);
         if (p->scratch)
                 fs_remove_tree(p->scratch, NULL);
         free(p->scratch);
         p->scratch = NULL;
-}
-
-bool source_process_explain(const struct source_process *p, char *ret, size_t size)
-{
-        if (p->status <= 128 || p->status == 128 + SIGKILL)
-                return false;
-        sandbox_explain_exit("devdep-source", p->status, ret, size);
-        return true;
 }

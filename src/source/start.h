@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "sandbox/sandbox.h"
+#include "sandbox/child.h"
 
 struct err;
 
@@ -45,20 +45,14 @@ struct source_start {
         }
 
 struct source_process {
-        int socket_fd; /* the client's end, close-on-exec: for devdep-job's descriptor 8, or source_new() */
-        int pidfd;     /* exits with 0 after the last copy of socket_fd was closed */
-        pid_t pid;
-        int status;    /* set by source_process_done(): exit status, or 128 + signal (sandbox_explain_exit()) */
-        char *scratch; /* the private folder, removed by source_process_done() */
-        struct sandbox_report report;
+        struct sandbox_child child; /* its socket: for devdep-job's descriptor 8, or source_new() */
+        char *scratch;              /* the private folder, removed by source_process_done() */
 };
 #define SOURCE_PROCESS_INIT                                                                                            \
         {                                                                                                              \
-                .socket_fd = -1, .pidfd = -1                                                                           \
+                .child = SANDBOX_CHILD_INIT                                                                            \
         }
 /* Failure to open the repository is not reported here but by the first answer. */
 int source_start(const struct source_start *s, struct source_process *ret, struct err *e);
-/* Kill what still runs, reap it, remove the scratch folder. Safe on SOURCE_PROCESS_INIT. */
+/* sandbox_child_end(), and remove the scratch folder. Safe on SOURCE_PROCESS_INIT. */
 void source_process_done(struct source_process *p);
-/* After that: when it ended in another way than by itself or by us, which signal it was; false otherwise. */
-bool source_process_explain(const struct source_process *p, char *ret, size_t size);

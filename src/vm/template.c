@@ -179,7 +179,7 @@ static int read_manifest(const struct template_folder *f, struct manifest *ret, 
 static int read_state(const struct template_folder *f, const struct manifest *m, int *ret, struct err *why,
                       struct err *e)
 {
-        AUTO(auto_close) int from = -1, fd = -1;
+        AUTO(auto_close) int from = -1;
         struct buf data = BUF_INIT;
         uint8_t digest[HASH_SIZE];
         uint64_t size;
@@ -192,14 +192,8 @@ static int read_state(const struct template_folder *f, const struct manifest *m,
         if (r == 0 && (data.len != (size_t)m->state_size || !secret_equal(digest, m->state_sha256, HASH_SIZE)))
                 r = missing(why, "its state is not the one that was saved");
         if (r == 0)
-                r = fd_memfd("template-state", &fd, e);
-        if (r == 0)
-                r = fd_write_all(fd, data.data, data.len, "the state of a template", e);
+                r = fd_memfd_sealed("template-state", data.data, data.len, ret, e);
         buf_done(&data);
-        if (r == 0)
-                r = fd_seal(fd, e);
-        if (r == 0)
-                *ret = TAKE_FD(fd);
         return r;
 }
 

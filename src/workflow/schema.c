@@ -464,3 +464,15 @@ int schema_check(const struct yaml_node *root, uint16_t def, const char *source,
                 value_unref(c.contexts[--c.n_contexts].names);
         return r;
 }
+
+const char *schema_nearest_event(const char *name)
+{
+        const struct schema_def *events = &schema_defs[schema_events];
+        const char *known[MAX_KEYS];
+        size_t n = 0;
+
+        for (; n < events->n && n < MAX_KEYS; n++)
+                known[n] = events->properties[n].key;
+        const char *near = str_nearest(name, known, n);
+        return near && !str_eq(near, name) ? near : NULL;
+}

@@ -64,6 +64,7 @@ struct schema_def {
 
 extern const struct schema_def schema_defs[];
 extern const uint16_t schema_workflow;  /* the root of a workflow file */
+extern const uint16_t schema_events;    /* `on:` as a mapping: a key for each event */
 extern const uint16_t schema_action;    /* the root of an action file */
 extern const uint16_t schema_action_if; /* its pre-if and post-if */
 
@@ -71,3 +72,6 @@ extern const uint16_t schema_action_if; /* its pre-if and post-if */
  * expression inside a scalar). 0, or negative for no memory. */
 int schema_check(const struct yaml_node *root, uint16_t def, const char *source, size_t len, struct diag_list *problems,
                  struct err *e);
+
+/* The event that somebody who wrote this name may have meant: NULL when it is one, or none is near. */
+const char *schema_nearest_event(const char *name);

@@ -524,5 +524,6 @@ const struct schema_def schema_defs[] = {
         { "non-empty-string", SCHEMA_STRING, .non_empty = true },
 };
 const uint16_t schema_workflow = 8;
+const uint16_t schema_events = 15;
 const uint16_t schema_action = 313;
 const uint16_t schema_action_if = 320;

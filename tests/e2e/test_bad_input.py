@@ -168,6 +168,7 @@ def test_one_wrong_file_among_several_stops_all(run, repo):
 def test_an_event_that_starts_nothing_says_why_of_each_file(run):
     usage(run("--event", "release"), "'release' starts no workflow", "ci.yml", "-W", "--event")
     usage(run("--event", "no-such-event"), "no-such-event")
+    usage(run("--event", "pul_request"), "'pul_request' starts no workflow", "did you mean 'pull_request'?")
 
 
 def test_a_run_whose_files_do_not_pass_the_filters_starts_nothing(run, repo):

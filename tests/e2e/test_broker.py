@@ -1,11 +1,14 @@
 """devdep-broker and the outside: the test is devdep-job, the servers are in a network namespace of the test."""
+import json
 import os
 import socket
 import ssl
+import threading
 
 import pytest
 
 import brokers
+import runs
 import world as worlds
 from brokers import Broker, Refused
 from world import HOST, NOBODY, PRIVATE, SERVERS, SERVERS6
@@ -131,6 +134,115 @@ def test_the_address_that_was_checked_is_the_one_that_is_dialled(world, broker):
         broker.connect(name="rebind.example.test", port=ECHO)
 
 
+# ---- the operator's mirrors ----
+
+def with_mirrors(world, profile="sealed", allow=(), **servers):
+    policy = {"profile": profile, "allow": list(allow), "mirrors": [{"name": name, "server": server} for name, server in servers.items()]}
+    return Broker(world, policy=json.dumps(policy))
+
+
+@pytest.mark.parametrize("profile", ["sealed", "brokered", "audit"])
+def test_a_mirror_is_reached_by_its_name_in_every_profile(world, profile):
+    """At a private address, and whatever is sent: no byte is looked at."""
+    with with_mirrors(world, profile, named="http://private.example.test:7000", written=f"{PRIVATE}:7000", six=f"[{SERVERS6[0]}]:7000") as broker:
+        broker.read_records()
+        for name, address in (("named", PRIVATE), ("written", PRIVATE), ("six", SERVERS6[0])):
+            stream, number = broker.connect(name=f"{name}.devdep.internal", port=80)
+            assert stream.address == address and talk(stream, b"\x16\x03\x01\x00\x05hello") == b"\x16\x03\x01\x00\x05hello"
+            stream.close()
+            stream.read_all()
+            record = broker.record(number)
+            assert (record["verdict"], record["name"], record["port"], record["address"], record["sent"], record["received"]) == (
+                "allowed", f"{name}.devdep.internal", "80", address, "10", "10")
+            assert "weak" not in record
+
+
+def test_nothing_but_the_mirrors_is_reached_with_the_profile_sealed(world):
+    with with_mirrors(world, allow=["echo.example.test:7000", f"{PRIVATE}/32:7000"], npm="private.example.test:7000") as broker:
+        for request in ({"name": "echo.example.test", "port": ECHO}, {"name": "private.example.test", "port": ECHO},
+                        {"address": PRIVATE, "port": ECHO}, {"address": SERVERS[0], "port": ECHO}):
+            with pytest.raises(Refused) as refused:
+                broker.connect(**request)
+            assert refused.value.code == "denied"
+
+
+@pytest.mark.parametrize("profile", ["sealed", "brokered", "audit"])
+def test_other_names_and_ports_below_the_hosts_domain_are_unreachable_and_never_looked_up(world, profile):
+    """Not even where an entry lists them, and a name server has them."""
+    world.names.table.update({f"{name}.devdep.internal": [SERVERS[0]] for name in ("other", "a.npm", "npm")})
+    world.names.asked.clear()
+    allow = ["*.devdep.internal:80", "*.devdep.internal:7000", "npm.devdep.internal:7000"]
+    with with_mirrors(world, profile, allow=allow, npm="private.example.test:7000") as broker:
+        for name, port in (("other.devdep.internal", 80), ("a.npm.devdep.internal", 80), ("npm.devdep.internal", ECHO), ("npm.devdep.internal", 443),
+                           ("results.devdep.internal", 80)):
+            with pytest.raises(Refused) as refused:
+                broker.connect(name=name, port=port)
+            assert refused.value.code == "unreachable", name
+    assert world.names.asked == []
+
+
+@pytest.mark.parametrize("name", ["NPM.DevDep.Internal", "npm.devdep.internal.", "Npm.devdep.internal."])
+def test_a_mirrors_name_is_the_same_in_every_spelling(world, name):
+    with with_mirrors(world, npm="private.example.test:7000") as broker:
+        stream, number = broker.read_records().connect(name=name, port=80)
+        assert talk(stream) == b"ping"
+        stream.abort()
+        assert broker.record(number)["name"] == "npm.devdep.internal"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "169.254.169.254", "fe80::1", "fd00:ec2::254", "100.100.100.200", "0.0.0.0", "::ffff:10.99.0.2",
+                                     "64:ff9b::a63:2", "2002:a63:2::1", HOST])
+def test_a_mirror_whose_name_leads_elsewhere_is_unreachable_and_no_violation(world, address):
+    """Whoever answers for that name must not lead guests to metadata, or back into this host, where somebody listens."""
+    world.names.table["astray.example.test"] = [address]
+    with with_mirrors(world, npm="astray.example.test:7000") as broker:
+        with pytest.raises(Refused, match=" is an? ") as refused:
+            broker.read_records().connect(name="npm.devdep.internal", port=80)
+        record = broker.record(1)
+        assert refused.value.code == record["verdict"] == "unreachable" and record["address"] == address and "entry" not in record
+
+
+def test_a_mirror_on_this_host_is_reached_where_its_address_is_written(world):
+    with with_mirrors(world, loop="127.0.0.1:7000", own=f"{HOST}:7000") as broker:
+        for name in ("loop", "own"):
+            assert talk(broker.connect(name=f"{name}.devdep.internal", port=80)[0]) == b"ping"
+
+
+def test_the_address_of_a_mirror_that_was_checked_is_the_one_that_is_dialled(world):
+    answers = iter([[PRIVATE]])
+    world.names.table["rebind.example.test"] = lambda kind: next(answers, ["127.0.0.1"]) if kind == worlds.A else []
+    world.names.asked.clear()
+    with with_mirrors(world, npm="rebind.example.test:7000") as broker:
+        stream, _ = broker.connect(name="npm.devdep.internal", port=80)
+        assert stream.address == PRIVATE and talk(stream) == b"ping"
+        assert world.names.asked.count(("rebind.example.test", worlds.A)) == 1
+        with pytest.raises(Refused, match="127.0.0.1 is a loopback address"):
+            broker.connect(name="npm.devdep.internal", port=80)
+
+
+@pytest.mark.parametrize("server", ["nobody.example.test:7000", "closed.example.test:7000", "unknown.example.test:7000", "empty.example.test:7000", f"{NOBODY}:7000"])
+def test_a_mirror_that_is_away_is_told_at_once(world, server):
+    with with_mirrors(world, npm=server) as broker:
+        with pytest.raises(Refused) as refused:
+            broker.read_records().connect(name="npm.devdep.internal", port=80)
+        assert refused.value.code == "unreachable" and broker.record(1)["verdict"] == "unreachable"
+
+
+def test_connections_to_a_mirror_count_as_any_others(world):
+    with with_mirrors(world, npm=f"{PRIVATE}:7000") as broker:
+        held = [broker.connect(name="npm.devdep.internal", port=80)[0] for _ in range(128)]
+        with pytest.raises(Refused, match="too many connections at once") as refused:
+            broker.connect(name="npm.devdep.internal", port=80)
+        assert refused.value.code == "limited"
+        assert talk(held[0]) == b"ping"
+
+
+def test_a_policy_whose_mirrors_are_out_of_form_is_refused(world):
+    with with_mirrors(world, npm="169.254.169.254:80") as broker:
+        status, err = broker.end()
+        assert status == 2 and "egress.mirrors[0]: 169.254.169.254 is a metadata address" in err
+
+
 @pytest.mark.parametrize("name", ["nobody", "closed", "unknown", "empty"])
 def test_a_name_that_cannot_be_reached_is_told_at_once(broker, name):
     with pytest.raises(Refused) as refused:
@@ -209,6 +321,70 @@ def test_a_client_hello_in_pieces_is_put_together(broker):
     stream, number = broker.connect(name="tls.example.test", port=ECHO)
     for i in range(0, len(hello), 100):
         stream.write(hello[i:i + 100])
+    assert "other.example.test" in denied_after(broker, stream, number)
+
+
+@pytest.fixture(scope="module")
+def retrying(world):
+    """A TLS server that asks every client for a second ClientHello: the names that it was asked for."""
+    asked = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*world.authority.issue("retry.example.test", "other.example.test"))
+    context.set_ecdh_curve("secp384r1")
+    context.sni_callback = lambda sock, name, context: asked.append(name)
+
+    def serve(sock):
+        with context.wrap_socket(sock, server_side=True) as s:
+            s.sendall(b"hello " + s.recv(100))
+    world.serve(SERVERS[2], TLS, serve)
+    world.names.table["retry.example.test"] = [SERVERS[2]]
+    return asked
+
+
+def test_a_second_client_hello_that_the_server_asks_for_goes_through(world, broker, retrying):
+    stream, number = broker.connect(name="retry.example.test", port=TLS)
+    client = OverStream(world, stream, "retry.example.test")
+    client.until(client.tls.write, b"world")
+    assert client.until(client.tls.read, 100) == b"hello world"
+    assert retrying == ["retry.example.test"] * 2
+
+
+def test_a_second_client_hello_that_asks_for_another_name_does_not_go_out(world, broker, retrying):
+    """The first one says the listed name, the second another, which a server would go by. Sent when the server asks for it, in pieces, and
+    before it can have asked, behind early data."""
+    names = [b"retry.example.test", b"other.example.test"]
+    context = ssl.create_default_context(cafile=world.authority.bundle)
+    for pieces, early in ((1 << 20, False), (7, False), (1 << 20, True)):
+        retrying.clear()
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = context.wrap_bio(incoming, outgoing, server_hostname="other.example.test")
+        stream, number = broker.connect(name="retry.example.test", port=TLS)
+        with pytest.raises(ssl.SSLWantReadError):
+            client.do_handshake()
+        first = outgoing.read()
+        changed = first.replace(*reversed(names))
+        if early:
+            stream.write(changed + b"\x17\x03\x03\x00\x05early" + first)
+        else:
+            stream.write(changed)
+            incoming.write(stream.read(65536))
+            with pytest.raises(ssl.SSLWantReadError):
+                client.do_handshake()
+            second = outgoing.read()
+            for i in range(0, len(second), pieces):
+                stream.write(second[i:i + pieces])
+        with pytest.raises(brokers.yamux.Closed):
+            while True:
+                stream.read_exact(1)
+        record = broker.record(number)
+        assert (record["verdict"], record["reason"]) == ("denied", "the second ClientHello of its TLS asks for other.example.test")
+        assert retrying == ["retry.example.test"]
+
+
+def test_a_record_version_that_servers_do_not_look_at_hides_no_name(broker):
+    hello = client_hello("other.example.test")
+    stream, number = broker.connect(name="tls.example.test", port=ECHO)
+    stream.write(hello[:2] + b"\x07" + hello[3:])
     assert "other.example.test" in denied_after(broker, stream, number)
 
 
@@ -353,7 +529,6 @@ def test_a_guest_that_never_reads_stops_its_own_connections_alone(world, broker)
 
 
 def test_a_server_that_never_reads_stops_the_sender(world, broker):
-    import threading
     release = threading.Event()
     world.serve(SERVERS[1], 7101, lambda sock: release.wait(60))
     world.names.table["deaf.example.test"] = [SERVERS[1]]
@@ -382,21 +557,35 @@ def test_a_name_of_a_megabyte_does_not_get_in(world, broker, size):
 
 
 def test_records_that_nobody_takes_stop_new_connections(world):
+    with Broker(world, allow=["unknown.example.test:7000"]) as broker:
+        said = []
+        for _ in range(257):
+            with pytest.raises(Refused) as refused:
+                broker.connect(name="unknown.example.test", port=ECHO)
+            said.append(refused.value.message)
+        assert "records" in said[256] and "records" not in said[255]
+
+
+def test_who_never_takes_a_record_is_cut_off_before_they_fill_the_memory(world):
+    """Requests that are denied cost nothing but their record."""
     with Broker(world, allow=["echo.example.test:7000"]) as broker:
-        limited = False
-        for _ in range(3000):
-            try:
-                stream, _ = broker.connect(name="other.example.test", port=ECHO)
-            except Refused as refused:
-                limited = limited or "records" in refused.message
-            if limited:
-                break
-        assert limited and peak(broker.pid) < BOUND
+        with pytest.raises((brokers.yamux.Closed, ConnectionError)):
+            for _ in range(100000):
+                with pytest.raises(Refused, match="not listed"):
+                    broker.connect(name="other.example.test", port=ECHO)
+        code, said = broker.end()
+        assert code == 47 and "nobody takes them" in said
+
+
+def test_a_violation_at_a_limit_is_denied(world, broker):
+    streams = [broker.connect(name="echo.example.test", port=ECHO)[0] for _ in range(LIMIT)]
+    with pytest.raises(Refused, match="denied: not listed"):
+        broker.connect(name="echo.example.org", port=ECHO)
+    assert broker.record(LIMIT + 1)["verdict"] == "denied" and talk(streams[-1]) == b"ping"
 
 
 def test_bytes_of_both_sides_arrive_whole_and_are_counted(world, broker):
     data = os.urandom(1 << 20) * 8
-    import threading
     stream, number = broker.connect(name="echo.example.test", port=ECHO)
     threading.Thread(target=lambda: (stream.write(data), stream.close()), daemon=True).start()
     assert stream.read_all() == data
@@ -414,3 +603,50 @@ def test_a_connection_that_the_server_resets_is_reset(world, broker):
         with pytest.raises(brokers.yamux.Closed):
             stream.read_exact(1)
         assert other.record(number)["reason"] == "Connection reset by peer"
+
+
+def test_what_is_sent_arrives_whole_at_a_slow_server_that_ended_its_own_side_first(world):
+    ready, taken = threading.Event(), []
+
+    def slow(sock):
+        sock.shutdown(socket.SHUT_WR)
+        ready.wait(60)
+        while data := sock.recv(65536):
+            taken.append(len(data))
+        taken.append(0)
+    world.serve(SERVERS[1], 7103, slow)
+    world.names.table["slow.example.test"] = [SERVERS[1]]
+    with Broker(world, allow=["slow.example.test:7103"]) as other:
+        stream, number = other.read_records().connect(name="slow.example.test", port=7103)
+        assert stream.read_all() == b""
+        total = stream.write_until_full()
+        stream.close()
+        ready.set()
+        record = other.record(number)
+        assert (record["verdict"], record["sent"]) == ("allowed", str(total))
+        runs.wait_until(lambda: taken[-1:] == [0], "the end of what was sent")
+        assert sum(taken) == total
+
+
+def test_a_connection_that_is_given_up_is_reset_at_the_server(world):
+    """An upload that was cut off must not look like one that ended: the guest resets it, or the broker dies."""
+    seen = []
+
+    def take(sock):
+        try:
+            while data := sock.recv(100):
+                seen.append(data)
+            seen.append("end")
+        except ConnectionResetError:
+            seen.append("reset")
+    world.serve(SERVERS[1], 7104, take)
+    world.names.table["takes.example.test"] = [SERVERS[1]]
+    with Broker(world, allow=["takes.example.test:7104"]) as other:
+        for give_up in (brokers.yamux.Stream.abort, lambda stream: other.process.kill()):
+            seen.clear()
+            stream, _ = other.connect(name="takes.example.test", port=7104)
+            stream.write(b"half a message")
+            runs.wait_until(lambda: seen, "half a message")
+            give_up(stream)
+            runs.wait_until(lambda: seen[1:], "the end of the connection")
+            assert seen == [b"half a message", "reset"]

@@ -64,6 +64,37 @@ def test_a_process_that_is_never_told_holds_up_nothing(folder):
         assert "process" not in job.events("egress")[0]
 
 
+class Leaving(Asking):
+    """A guest whose step ends at once when it has tried something, and that says nothing of it."""
+
+    def exit_fields(self, **more):
+        self.attempt()
+        return super().exit_fields(**more)
+
+    def attempt(self):
+        self.call(op="connect", connection=7, name="bad.test", port=443)
+
+
+@pytest.mark.parametrize("policy", [None, {**POLICY, "on_violation": "fail"}])
+def test_a_job_that_ends_before_its_guest_says_whose_a_connection_was_ends_with_401_too(folder, policy):
+    with Job(folder, spec(folder, "true", **({"egress": policy} if policy else {})), guest=Leaving) as job:
+        assert job.wait() == 145
+        assert job.verdict["code"] == 401 and "bad.test:443" in job.verdict["message"]
+        assert [e["verdict"] for e in job.events("egress")] == ["denied"]
+
+
+def test_what_the_broker_did_not_answer_before_the_jobs_end_is_judged_by_the_policy(folder):
+    class Hasty(Leaving):
+        def attempt(self):
+            self.ask(op="connect", connection=7, name="good.test", port=443)
+            self.ask(op="connect", connection=8, name="bad.test", port=443)
+    mute = Mute()
+    with Job(folder, spec(folder, "true", egress={**POLICY, "on_violation": "fail"}), guest=Hasty, broker=mute.theirs.fileno()) as job:
+        assert job.wait() == 145
+        assert job.verdict["code"] == 401 and "'bad.test' in egress.allow would allow it" in job.verdict["message"]
+        assert [e["verdict"] for e in job.events("egress")] == ["abandoned", "denied"]
+
+
 def test_without_a_broker_a_brokered_job_reaches_nothing_either(folder):
     with asking(folder, POLICY) as job:
         assert job.guest.call(op="connect", connection=7, name="good.test", port=443)["code"] == "denied"
@@ -120,7 +151,59 @@ def test_connections_at_once_are_limited(folder):
             job.guest.ask(op="connect", connection=i, name="good.test", port=443)
         answer = job.guest.call(op="connect", connection=999, name="good.test", port=443)
         assert (answer["code"], answer["message"]) == ("limited", "too many connections at once")
+        # What is not listed is a violation all the same: a limit hides nothing.
+        answer = job.guest.call(op="connect", connection=1000, name="bad.test", port=443)
+        assert (answer["code"], answer["message"]) == ("denied", "not listed")
         job.ask({"op": "cancel"})
         job.wait()
         verdicts = [e["verdict"] for e in job.events("egress")]
-        assert verdicts.count("abandoned") == 128 and verdicts.count("limited") == 1
+        assert [verdicts.count(v) for v in ("abandoned", "limited", "denied")] == [128, 1, 1]
+
+
+# ---- the operator's mirrors ----
+
+MIRRORS = {"profile": "sealed", "mirrors": [{"name": "npm", "server": "http://npm.corp.test:4873", "kind": "npm"}]}
+
+
+def test_without_a_broker_a_mirror_is_unreachable_and_no_violation(folder):
+    with asking(folder, MIRRORS) as job:
+        for _ in range(3):
+            assert job.guest.call(op="connect", connection=1, name="NPM.devdep.internal.", port=80)["code"] == "unreachable"
+        assert job.guest.call(op="event", kind="lookup", name="npm.devdep.internal")["reached"] == "1"
+        job.ask({"op": "cancel"})
+        job.wait()
+        events = [e for e in job.events("egress") if e["kind"] == "connect"]
+        assert {(e["verdict"], e["name"], e["port"], e["mirror"]) for e in events} == {("unreachable", "npm.devdep.internal", 80, "http://npm.corp.test:4873")}
+        (told,) = job.events("annotation")
+        assert told["level"] == "notice" and "npm.devdep.internal:80 could not be reached; it is this host's mirror http://npm.corp.test:4873:" in told["message"]
+        assert job.verdict["code"] != 401 and job.events("summary") == []
+
+
+def test_a_name_that_no_mirror_has_is_unreachable_and_told_once(folder):
+    with asking(folder, MIRRORS) as job:
+        for name, port in (("other.devdep.internal", 80), ("a.npm.devdep.internal", 80), ("other.devdep.internal", 80), ("other.devdep.internal", 443)):
+            assert job.guest.call(op="connect", connection=1, name=name, port=port)["code"] == "unreachable"
+        job.ask({"op": "cancel"})
+        job.wait()
+        assert all("mirror" not in e for e in job.events("egress"))
+        assert [(a["level"], a["message"].split(" ")[0]) for a in job.events("annotation")] == [
+            ("notice", "other.devdep.internal:80"), ("notice", "a.npm.devdep.internal:80"), ("notice", "other.devdep.internal:443")]
+
+
+def test_with_mirrors_alone_the_broker_is_asked_for_nothing_else(folder):
+    """What a sealed job refuses it refuses itself, whatever broker there is."""
+    mute, heard = Mute(), []
+    with asking(folder, MIRRORS, broker=mute.theirs.fileno()) as job:
+        threading.Thread(target=lambda: heard.extend(iter(lambda: mute.sock.recv(65536), b"")), daemon=True).start()
+        answer = job.guest.call(op="connect", connection=7, name="good.test", port=443)
+        assert (answer["code"], answer["message"]) == ("denied", "the profile is sealed")
+        assert job.wait() == 145 and b"good.test" not in b"".join(heard)
+
+
+def test_a_flood_of_names_that_no_mirror_has_is_told_twenty_times(folder):
+    with asking(folder, MIRRORS) as job:
+        for i in range(30):
+            job.guest.call(op="connect", connection=1, name=f"n{i}.devdep.internal", port=80)
+        job.ask({"op": "cancel"})
+        job.wait()
+        assert len(job.events("annotation")) == 20 and len(job.events("egress")) == 30

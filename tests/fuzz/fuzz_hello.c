@@ -17,6 +17,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (found == HELLO_NAME)
                 assert(name_normalise(whole.name, strlen(whole.name), again, NULL) == 0 &&
                        strcmp(again, whole.name) == 0);
+        if (found == HELLO_NAME || found == HELLO_NO_NAME)
+                assert(whole.size > 0 && whole.size <= size);
+        size_t record = 0;
+        if (hello_record(data, size, &record) == HELLO_RECORD_OTHER)
+                assert(record >= 5 && record <= 5 + UINT16_MAX);
+        if (hello_retry(data, size) == HELLO_RETRY_MORE)
+                assert(size < HELLO_ANSWER_SIZE);
         enum hello half = hello_parse(data, size / 2, &part);
         assert(half == HELLO_MORE || (half == found && strcmp(part.name, whole.name) == 0));
         return 0;

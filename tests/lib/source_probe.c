@@ -243,15 +243,15 @@ static int run(struct source_start *start, const char *folder, struct err *e)
         if (r == 0)
                 r = loop_new(&p.loop, e);
         if (r == 0)
-                r = source_new(p.loop, process.socket_fd, &s, e);
+                r = source_new(p.loop, process.child.socket_fd, &s, e);
         if (r < 0)
                 return r;
-        process.socket_fd = -1;
+        process.child.socket_fd = -1;
         json_t *protections = json_object();
         for (int i = 0; i < SANDBOX_PROTECTION_COUNT; i++)
                 json_object_set_new(protections, sandbox_protection_name((enum sandbox_protection)i),
-                                    json_string(sandbox_state_name(process.report.held[i].state)));
-        print(json_pack("{s:i, s:o}", "pid", (int)process.pid, "protections", protections));
+                                    json_string(sandbox_state_name(process.child.report.held[i].state)));
+        print(json_pack("{s:i, s:o}", "pid", (int)process.child.pid, "protections", protections));
         r = session(&p, s, e);
         source_free(s);
         loop_free(p.loop);

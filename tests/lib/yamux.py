@@ -70,15 +70,28 @@ class Stream:
             data += piece
         return bytes(data)
 
+    def write_some(self, view, timeout=TIMEOUT):
+        """How many bytes the window had room for, at least one."""
+        with self.session.lock:
+            self._wait(lambda: self.send_window > 0, timeout)
+            n = min(len(view), self.send_window, MAX_FRAME)
+            self.send_window -= n
+        self.session.frame(DATA, 0, self.id, n, view[:n])
+        return n
+
     def write(self, data, timeout=TIMEOUT):
         view = memoryview(data)
         while view:
-            with self.session.lock:
-                self._wait(lambda: self.send_window > 0, timeout)
-                n = min(len(view), self.send_window, MAX_FRAME)
-                self.send_window -= n
-            self.session.frame(DATA, 0, self.id, n, view[:n])
-            view = view[n:]
+            view = view[self.write_some(view, timeout):]
+
+    def write_until_full(self):
+        """Until nothing has been taken for a second: how many bytes."""
+        total = 0
+        try:
+            while True:
+                total += self.write_some(memoryview(bytes(MAX_FRAME)), 1)
+        except TimeoutError:
+            return total
 
     def close(self):
         self.session.frame(WINDOW, FIN, self.id, 0)

@@ -97,6 +97,18 @@ static void sealed_memory_cannot_be_changed(void **state)
         assert_int_equal(fd_seal(fd, &e), -1);
 }
 
+static void sealed_memory_is_born_with_its_bytes_and_at_its_beginning(void **state)
+{
+        (void)state;
+        AUTO(auto_close) int fd = -1;
+        char text[8] = "";
+
+        assert_int_equal(fd_memfd_sealed("x", "words", 5, &fd, NULL), 0);
+        assert_int_equal(read(fd, text, sizeof(text)), 5);
+        assert_string_equal(text, "words");
+        assert_int_equal(fcntl(fd, F_GET_SEALS), F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+}
+
 static void descriptors_travel_with_a_message(void **state)
 {
         (void)state;
@@ -187,6 +199,7 @@ int main(void)
                 cmocka_unit_test(reading_all_holds_its_limit_at_the_byte),
                 cmocka_unit_test(reading_exactly_reports_an_early_end),
                 cmocka_unit_test(sealed_memory_cannot_be_changed),
+                cmocka_unit_test(sealed_memory_is_born_with_its_bytes_and_at_its_beginning),
                 cmocka_unit_test(descriptors_travel_with_a_message),
                 cmocka_unit_test(unwanted_descriptors_are_refused_and_closed),
                 cmocka_unit_test(non_blocking_sockets_say_again),

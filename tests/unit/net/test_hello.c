@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/num.h"
+#include "codec/hash.h"
 #include "net/hello.h"
 
 /* A ClientHello of parts: each test changes one. */
@@ -130,12 +131,89 @@ static void it_must_fit_into_16_KiB(void **state)
 
 static void another_protocol_is_none(void **state)
 {
-        static const char *const others[] = {"GET / HTTP/1.1", "PRI * HTTP/2.0", "SSH-2.0-x",   "\x80\x2e\x01",
-                                             "\x16\x02\x01",   "\x16\x03\x05",   "\x17\x03\x03"};
+        static const char *const others[] = {"GET / HTTP/1.1", "PRI * HTTP/2.0", "SSH-2.0-x",
+                                             "\x80\x2e\x01",   "\x16\x02\x01",   "\x17\x03\x03"};
         struct hello_result r;
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(others); i++)
                 assert_int_equal(hello_parse((const uint8_t *)others[i], strlen(others[i]), &r), HELLO_NONE);
+}
+
+/* OpenSSL and Go look at the first byte of a record's version alone. */
+static void any_minor_version_of_a_record_is_tls(void **state)
+{
+        uint8_t ext[300];
+        struct hello_result r;
+        struct parts p = {.extensions = ext, .len = server_name(ext, "a.example")};
+        struct buf b = BUF_INIT;
+        (void)state;
+        build(&p, &b);
+        for (unsigned minor = 0; minor < 256; minor++) {
+                b.data[2] = (uint8_t)minor;
+                assert_int_equal(hello_parse(b.data, b.len, &r), HELLO_NAME);
+        }
+        buf_done(&b);
+}
+
+static void its_size_is_that_of_its_records_and_nothing_else_is_in_them(void **state)
+{
+        uint8_t ext[300];
+        struct hello_result r;
+        struct parts p = {.extensions = ext, .len = server_name(ext, "a.example"), .record = 40};
+        struct buf b = BUF_INIT;
+        (void)state;
+        build(&p, &b);
+        size_t len = b.len;
+        put(&b, "\x14\x03\x03", 3);
+        assert_int_equal(hello_parse(b.data, b.len, &r), HELLO_NAME);
+        assert_int_equal(r.size, len);
+        buf_done(&b);
+        /* The message says that it is shorter than what its record holds. */
+        p.record = 0;
+        p.body_extra = -1;
+        build(&p, &b);
+        for (size_t n = 9; n <= b.len; n++)
+                assert_int_equal(hello_parse(b.data, n, &r), HELLO_BROKEN);
+        assert_contains(r.why, "another message");
+        buf_done(&b);
+}
+
+static void what_follows_a_hello_is_told_by_its_records(void **state)
+{
+        static const struct {
+                const char *bytes;
+                size_t len;
+                enum hello_record expected;
+                size_t size;
+        } rows[] = {{"", 0, HELLO_RECORD_MORE, 0},
+                    {"\x14\x03\x03\x00", 4, HELLO_RECORD_MORE, 0},
+                    {"\x14\x03\x03\x00\x01", 5, HELLO_RECORD_OTHER, 6},
+                    {"\x15\x03\x03\x00\x02", 5, HELLO_RECORD_OTHER, 7},
+                    {"\x17\x03\x03\x40\x00", 5, HELLO_RECORD_OTHER, 5 + 0x4000},
+                    {"\x16", 1, HELLO_RECORD_HANDSHAKE, 0},
+                    {"\x18\x03\x03\x00\x01", 5, HELLO_RECORD_NONE, 0},
+                    {"GET /", 5, HELLO_RECORD_NONE, 0}};
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                size_t size = 0;
+                assert_int_equal(hello_record((const uint8_t *)rows[i].bytes, rows[i].len, &size), rows[i].expected);
+                assert_int_equal(size, rows[i].size);
+        }
+}
+
+/* The random value is SHA-256 of "HelloRetryRequest" (RFC 8446, 4.1.3). */
+static void a_server_that_asks_for_a_second_hello_is_known(void **state)
+{
+        uint8_t answer[HELLO_ANSWER_SIZE] = {22, 3, 3, 0, 88, 2, 0, 0, 84, 3, 3};
+        (void)state;
+        assert_int_equal(hash_bytes("HelloRetryRequest", 17, answer + 11, NULL), 0);
+        for (size_t n = 0; n < sizeof(answer); n++)
+                assert_int_equal(hello_retry(answer, n), HELLO_RETRY_MORE);
+        assert_int_equal(hello_retry(answer, sizeof(answer)), HELLO_RETRY_YES);
+        answer[42] ^= 1;
+        assert_int_equal(hello_retry(answer, sizeof(answer)), HELLO_RETRY_NO);
+        answer[0] = 21;
+        assert_int_equal(hello_retry(answer, 1), HELLO_RETRY_NO);
 }
 
 static void a_hello_without_a_name_is_told_from_one_with(void **state)
@@ -209,6 +287,10 @@ int main(void)
                 cmocka_unit_test(a_hello_may_come_in_any_pieces),
                 cmocka_unit_test(it_must_fit_into_16_KiB),
                 cmocka_unit_test(another_protocol_is_none),
+                cmocka_unit_test(any_minor_version_of_a_record_is_tls),
+                cmocka_unit_test(its_size_is_that_of_its_records_and_nothing_else_is_in_them),
+                cmocka_unit_test(what_follows_a_hello_is_told_by_its_records),
+                cmocka_unit_test(a_server_that_asks_for_a_second_hello_is_known),
                 cmocka_unit_test(a_hello_without_a_name_is_told_from_one_with),
                 cmocka_unit_test(of_an_encrypted_hello_the_outer_name_counts),
                 cmocka_unit_test(broken_ones_are_refused),

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/num.h"
+#include "net/mirror.h"
 #include "net/policy.h"
 
 static struct policy *policy_of(const char *text)
@@ -147,6 +148,28 @@ static void names_match_whole_labels_and_ports(void **state)
         policy_free(p);
 }
 
+static void the_profile_has_the_last_word(void **state)
+{
+        static const struct {
+                const char *policy;
+                bool listed, other;
+        } rows[] = {{"{\"allow\":[\"a.org\",\"11.0.0.0/8:443\"]}", false, false},
+                    {"{\"profile\":\"brokered\",\"allow\":[\"a.org\",\"11.0.0.0/8:443\"]}", true, false},
+                    {"{\"profile\":\"audit\"}", true, true}};
+        struct address listed, other;
+        (void)state;
+        assert_true(address_parse("11.0.0.1", &listed) && address_parse("12.0.0.1", &other));
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct policy *p = policy_of(rows[i].policy);
+                assert_int_equal(policy_match(p, "a.org", &other, 443).allowed, rows[i].listed);
+                assert_int_equal(policy_match(p, "", &listed, 443).allowed, rows[i].listed);
+                assert_int_equal(policy_match(p, "a.org", &listed, 444).allowed, rows[i].other);
+                assert_int_equal(policy_match(p, "b.org", &listed, 443).allowed, rows[i].other);
+                assert_int_equal(policy_match(p, "", &other, 443).allowed, rows[i].other);
+                policy_free(p);
+        }
+}
+
 static void port_80_is_weak(void **state)
 {
         struct policy *p = policy_of("{\"allow\":[\"a.org:80\",\"a.org\",\"11.0.0.0/8:80\"]}");
@@ -240,12 +263,61 @@ static void what_would_have_allowed_it_is_an_entry(void **state)
         assert_string_equal(text, "[2a00::1]/128:443");
 }
 
+static void mirrors_are_told_from_entries(void **state)
+{
+        struct policy *p = policy_of("{\"profile\": \"brokered\", \"allow\": [\"*.devdep.internal:80\"], \"mirrors\": ["
+                                     "{\"name\": \"npm\", \"server\": \"10.0.0.5:4873\", \"kind\": \"npm\"},"
+                                     "{\"name\": \"deb\", \"server\": \"http://deb.corp.test/x\"}]}");
+        (void)state;
+        assert_int_equal(p->n_mirrors, 2);
+        assert_ptr_equal(policy_mirror(p, "npm.devdep.internal"), &p->mirrors[0]);
+        assert_ptr_equal(policy_mirror(p, "deb.devdep.internal"), &p->mirrors[1]);
+        static const char *const none[] = {"npm",
+                                           "npm.devdep.internal.",
+                                           "xnpm.devdep.internal",
+                                           "a.npm.devdep.internal",
+                                           "np.devdep.internal",
+                                           "npm.devdep.internal.example.org",
+                                           "npmx.devdep.internal"};
+        for (size_t i = 0; i < ARRAY_SIZE(none); i++)
+                assert_null(policy_mirror(p, none[i]));
+        json_t *row = policy_mirror_json(&p->mirrors[0]);
+        assert_string_equal(json_string_value(json_object_get(row, "server")), "http://10.0.0.5:4873/");
+        json_decref(row);
+        policy_free(p);
+}
+
+static void a_policy_with_mirrors_out_of_form_is_refused(void **state)
+{
+        static const char *const rows[][2] = {
+                {"{\"mirrors\": {}}", "egress.mirrors: expected a list of at most 32 mirrors"},
+                {"{\"mirrors\": [1]}", "egress.mirrors[0]: expected an object with a name and a server"},
+                {"{\"mirrors\": [{\"name\": \"results\", \"server\": \"a:1\"}]}", "a name of the host's own services"},
+                {"{\"mirrors\": [{\"name\": \"a\", \"server\": \"169.254.169.254:80\"}]}", "is a metadata address"},
+                {"{\"mirrors\": [{\"name\": \"a\", \"server\": \"a:1\", \"x\": 1}]}", "unknown key 'x'"},
+                {"{\"mirrors\": [{\"name\": \"a\", \"server\": \"a:1\", \"kind\": 1}]}", "expected kind="},
+                {"{\"mirrors\": [{\"name\": \"a\", \"server\": \"a:1\"}, {\"name\": \"a\", \"server\": \"b:1\"}]}",
+                 "egress.mirrors[1]: 'a' stands twice"},
+                {"{\"mirror\": []}", "unknown key 'mirror'"}};
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                json_t *object = json_loads(rows[i][0], 0, NULL);
+                struct policy *p = NULL;
+                struct err e = ERR_INIT;
+                assert_non_null(object);
+                assert_int_equal(policy_from_json(object, &p, &e), -1);
+                assert_contains(e.msg, rows[i][1]);
+                json_decref(object);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(entries_read_as_they_are_written),
                 cmocka_unit_test(what_is_no_entry_is_refused_with_why),
                 cmocka_unit_test(names_match_whole_labels_and_ports),
+                cmocka_unit_test(the_profile_has_the_last_word),
                 cmocka_unit_test(port_80_is_weak),
                 cmocka_unit_test(a_special_address_is_refused_unless_its_prefix_is_named),
                 cmocka_unit_test(an_address_of_this_host_is_refused_unless_its_prefix_is_named),
@@ -253,6 +325,8 @@ int main(void)
                 cmocka_unit_test(entries_are_limited),
                 cmocka_unit_test(the_default_is_sealed_and_fails),
                 cmocka_unit_test(what_would_have_allowed_it_is_an_entry),
+                cmocka_unit_test(mirrors_are_told_from_entries),
+                cmocka_unit_test(a_policy_with_mirrors_out_of_form_is_refused),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,7 +148,7 @@ static int list(const char *text, char *ret)
 
 static void a_list_of_blocks_is_that_and_nothing_else(void **state)
 {
-        char ids[256], text[256];
+        char ids[256], text[320];
         (void)state;
         assert_int_equal(list("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<BlockList>\n "
                               "<Latest>YQ==</Latest><Latest>b+/c</Latest>\n"

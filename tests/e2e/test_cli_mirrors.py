@@ -1,0 +1,83 @@
+"""devdep-cli mirrors, and the operator's file of package mirrors: who may have written it, and what is said of a wrong one (docs/mirrors.md)."""
+import json
+import os
+
+import pytest
+
+import devdep
+
+pytestmark = pytest.mark.user
+GOOD = "npm = http://npm.corp.test/all/ kind=npm\ndebian = 10.0.0.5:3142\n"
+
+
+def put(cli, text, mode=0o644, name="mirrors.conf"):
+    path = cli.state / name
+    path.write_text(text)
+    path.chmod(mode)
+    devdep.give(cli.state)
+    return path
+
+
+def test_ls_shows_urls_in_the_guest_and_servers(cli):
+    assert cli("mirrors", "ls").out == "no mirrors: there is no mirrors.conf; see devdep-mirrors.conf(5)\n"
+    path = put(cli, GOOD)
+    listed = cli("mirrors", "ls")
+    assert listed.out == ("npm    http://npm.devdep.internal/all/  (http://npm.corp.test:80)\n"
+                          "       http://debian.devdep.internal/  (http://10.0.0.5:3142)\n"), listed
+    shown = json.loads(cli("mirrors", "ls", "--json").out)
+    url = "http://npm.devdep.internal/all/"
+    assert shown["file"] == str(path) and shown["mirrors"][0] == {
+        "name": "npm", "kind": "npm", "url": url, "server": "http://npm.corp.test:80", "environment": {"DEVDEP_MIRROR_NPM": url, "npm_config_registry": url}}
+    assert shown["mirrors"][1]["kind"] is None and len(shown["mirrors"]) == 2
+
+
+def test_a_named_file_goes_before_that_of_the_state(cli, folder):
+    put(cli, GOOD)
+    other = put(cli, "go = 127.0.0.1:3000 kind=go\n", name="other")
+    assert cli("mirrors", "ls", "--mirrors", other).out == "go     http://go.devdep.internal/  (http://127.0.0.1:3000)\n"
+    missing = cli("mirrors", "ls", "--mirrors", folder / "none")
+    assert missing.status == 2 and missing.error[2].startswith("--mirrors: there is no file"), missing
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646, 0o666])
+def test_a_file_that_others_can_write_is_refused(cli, mode):
+    put(cli, GOOD, mode)
+    for command in (("mirrors", "ls"), ("run",)):
+        result = cli(*command)
+        assert result.status == 2, result
+    assert "somebody else could have written it" in cli("mirrors", "ls").error[2]
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or devdep.USER is not None, reason="files of two users need root")
+def test_a_file_of_another_user_is_refused(cli):
+    os.chown(put(cli, GOOD), 65534, 65534)
+    assert "somebody else could have written it" in cli("mirrors", "ls").error[2]
+
+
+def test_what_is_no_file_is_refused_at_once(cli):
+    os.mkfifo(cli.state / "mirrors.conf")
+    devdep.give(cli.state)
+    assert "expected a file" in cli("mirrors", "ls").error[2]
+
+
+@pytest.mark.parametrize("line, part", [
+    ("npm http://a", ":2:5: expected NAME = SERVER"), ("results = a:1", ":2:1: 'results' is a name of the host's own services"),
+    ("npm = http://a:x", ":2:16: the port"), ("npm = 169.254.169.254:80", ":2:7: 169.254.169.254 is a metadata address"),
+    ("npm = http://me:word@a", ":2:14: no user and no password"), ("npm = a:1\nnpm = b:1", ":3:1: 'npm' stands twice")])
+def test_a_wrong_line_is_named_with_its_place_before_anything_runs(cli, repo, line, part):
+    path = put(cli, f"# mirrors\n{line}\n")
+    repo.workflow("on: push\njobs: {a: {runs-on: default, steps: [{run: 'true'}]}}")
+    repo.commit()
+    for result in (cli("mirrors", "ls"), cli("run", "--dir", repo.path)):
+        assert result.status == 2 and result.error[2].startswith(f"{path}{part}"), result
+    assert not (cli.state / "runs").exists() or not list((cli.state / "runs").glob("[0-9]*"))
+
+
+def test_nothing_of_a_file_is_taken_from_the_repository(cli, repo):
+    """Not a file of that name in it, nor an entry of its profile."""
+    repo.write("mirrors.conf", GOOD)
+    repo.write("devdep.yaml", "entity: a\ndomain: a.example\negress: {mirrors: [npm]}\n")
+    repo.commit()
+    assert cli("mirrors", "ls", cwd=repo.path).out.startswith("no mirrors")
+    validated = cli("validate", "--offline", "--file", "devdep.yaml", cwd=repo.path)
+    assert validated.status != 0 and "mirrors" in validated.text, validated
