@@ -238,7 +238,7 @@ def test_nothing_of_a_secret_is_where_it_must_not_be(place):
         os.write(terminal.ours, b"exit\r")
         assert terminal.end() == 1, terminal.shown
         syslog.read()
-    assert b"used-2" in terminal.shown and terminal.shown.count(b"plain ***") == 2, terminal.shown
+    assert b"used-2" in terminal.shown and terminal.shown.count(b"plain ***") >= 2, terminal.shown
     place.assert_nothing_is_left(terminal.shown, b"".join(syslog.lines))
 
 
