@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "broker/limits.h"
 #include "broker/priv.h"
+#include "broker/secure.h"
 #include "loop/loop.h"
 #include "net/link.h"
 #include "wire/door.h"
@@ -60,7 +61,9 @@ int broker_new(struct loop *l, int fd, const struct policy *policy, struct resol
                                            .callbacks = &callbacks,
                                            .ended = on_ended,
                                            .user = b};
-        int r = link_new(&config, &b->link, e);
+        int r = secure_roots_new(policy, &b->roots, e);
+        if (r == 0)
+                r = link_new(&config, &b->link, e);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(b);
@@ -74,6 +77,7 @@ struct broker *broker_free(struct broker *b)
         list_for_safe (pos, tmp, &b->connections)
                 connection_free(connection_of(pos));
         link_free(b->link);
+        secure_roots_free(b->roots);
         buf_wipe(&b->waiting);
         free(b);
         return NULL;

@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "broker/limits.h"
 #include "broker/own.h"
+#include "broker/secure.h"
 #include "net/dial.h"
 #include "net/link.h"
 #include "net/mirror.h"
@@ -40,8 +41,10 @@ void connection_free(struct connection *c)
         if (c->resolve)
                 resolve_cancel(c->resolve);
         dial_free(c->dial);
+        secure_free(c->secure);
         loop_io_free(c->io);
         loop_timer_free(c->hello_timer);
+        secure_tls_free(c->tls);
         fd_close(c->fd);
         buf_wipe(&c->queue);
         list_remove(&c->list);
@@ -112,6 +115,35 @@ static int answer(struct connection *c, struct err *e)
         return r < 0 ? r : door_answer(c->s, &list, e);
 }
 
+static int begin_flow(struct connection *c, struct err *e)
+{
+        int r = answer(c, e);
+        return r < 0 ? r : connection_flow(c, e);
+}
+
+static int on_secured(int fd, struct ssl_st *tls, const char *why, void *user, struct err *e)
+{
+        struct connection *c = user;
+        struct link *link = c->broker->link;
+
+        c->fd = fd;
+        c->tls = tls;
+        c->secure = secure_free(c->secure);
+        int r = fd < 0 ? refuse_because(c, BROKER_UNREACHABLE, why, e) : begin_flow(c, e);
+        link_wake(link);
+        return r;
+}
+
+static int secure(struct connection *c, struct err *e)
+{
+        const struct broker *b = c->broker;
+        struct err why = ERR_INIT;
+
+        if (secure_start(b->loop, b->roots, c->mirror, TAKE_FD(c->fd), on_secured, c, &c->secure, &why) < 0)
+                return refuse_because(c, BROKER_UNREACHABLE, why.msg, e);
+        return 0;
+}
+
 static int on_dialled(int fd, const struct address *at, const char *why, void *user, struct err *e)
 {
         struct connection *c = user;
@@ -127,8 +159,7 @@ static int on_dialled(int fd, const struct address *at, const char *why, void *u
                 return refuse_because(c, BROKER_UNREACHABLE, why, e);
         if (connection_is_unfit(c))
                 return refuse(c, BROKER_DENIED, e);
-        int r = answer(c, e);
-        return r < 0 ? r : connection_flow(c, e);
+        return c->mirror && c->mirror->tls ? secure(c, e) : begin_flow(c, e);
 }
 
 /* A mirror's address is its operator's word, anything else the policy's. */

@@ -9,6 +9,8 @@
 
 struct dial;
 struct mirror;
+struct secure;
+struct ssl_st;
 
 /* What is looked for in the bytes of the guest. */
 enum look {
@@ -31,8 +33,10 @@ struct connection {
         uint64_t started_ms;
         struct resolve *resolve;
         struct dial *dial;
+        struct secure *secure; /* the handshake with a mirror */
 
-        int fd; /* -1: not connected */
+        int fd;             /* -1: not connected */
+        struct ssl_st *tls; /* with a mirror; NULL: in clear */
         struct loop_io *io;
         struct buf queue; /* of the guest, not sent yet: at most a window */
         enum look look;

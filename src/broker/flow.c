@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "broker/connection.h"
 #include "broker/limits.h"
+#include "broker/secure.h"
 #include "net/hello.h"
 #include "net/link.h"
 #include "net/policy.h"
@@ -188,7 +189,8 @@ static void send_queue(struct connection *c)
         size_t len;
 
         while ((len = MIN(c->queue.len, c->clear)) > 0) {
-                ssize_t n = send(c->fd, c->queue.data, len, MSG_NOSIGNAL);
+                ssize_t n = c->tls ? secure_write(c->tls, c->queue.data, len)
+                                   : send(c->fd, c->queue.data, len, MSG_NOSIGNAL);
                 if (n < 0 && (errno == EAGAIN || errno == EINTR))
                         return;
                 c->sent += n < 0 ? 0 : (size_t)n;
@@ -197,7 +199,10 @@ static void send_queue(struct connection *c)
         /* Once: each call is an event of its own for whoever watches the socket. */
         if (c->stream_eof && !c->queue.len && !c->is_shut) {
                 c->is_shut = true;
-                shutdown(c->fd, SHUT_WR);
+                if (c->tls)
+                        secure_close(c->tls);
+                else
+                        shutdown(c->fd, SHUT_WR);
         }
 }
 
@@ -227,16 +232,23 @@ static int take_bytes(struct connection *c, size_t n, struct err *e)
         return 0;
 }
 
+/* What TLS has taken from the socket already is read in this turn: nothing would tell of it. It is one record at most.
+ */
+static bool has_more(const struct connection *c)
+{
+        return c->tls && secure_has_more(c->tls);
+}
+
 static int pump_in(struct connection *c, bool *ret_ended, struct err *e)
 {
-        for (unsigned i = 0; i < READS_PER_TURN && !c->fd_eof; i++) {
+        for (unsigned i = 0; (i < READS_PER_TURN || has_more(c)) && !c->fd_eof; i++) {
                 size_t room = MIN(door_write_space(c->s), sizeof(bytes));
                 c->blocked = room == 0;
                 if (c->blocked) {
                         door_write(c->s, bytes, 1, e); /* takes nothing; asks for `writable` */
                         return 0;
                 }
-                ssize_t n = read(c->fd, bytes, room);
+                ssize_t n = c->tls ? secure_read(c->tls, bytes, room) : read(c->fd, bytes, room);
                 if (n < 0 && (errno == EAGAIN || errno == EINTR))
                         return 0;
                 if (n < 0) {
@@ -320,10 +332,14 @@ static int on_eof(struct door_stream *s, void *user, struct err *e)
 static int on_writable(struct door_stream *s, void *user, struct err *e)
 {
         struct connection *c = user;
+        bool ended = false;
 
         (void)s;
         c->blocked = false;
-        return c->io ? watch(c, e) : 0;
+        if (!c->io)
+                return 0;
+        int r = has_more(c) ? pump_in(c, &ended, e) : 0;
+        return r < 0 || ended ? r : watch(c, e);
 }
 
 /* In order, or given up by devdep-job. A server that ended its own side first still gets what it has not taken yet. */

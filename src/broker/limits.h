@@ -9,4 +9,5 @@
 #define BROKER_MAX_WAITING ((size_t)1 << 20) /* bytes of them: whoever takes none of so many is cut off */
 #define BROKER_MAX_HEADER 4096u              /* bytes of one request */
 #define BROKER_MAX_HEADERS 65536u            /* of all requests that are not complete */
-#define BROKER_MAX_POLICY ((size_t)1 << 20)
+#define BROKER_MAX_POLICY ((size_t)3 << 20)  /* with the certificates of its mirrors' authorities */
+#define BROKER_TLS_MS 5000u                  /* for a mirror's TLS handshake */

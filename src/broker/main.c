@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -129,6 +130,7 @@ static int work(const struct options *o, struct err *e)
         int r = confine_check(&confine, "devdep-broker", there, e);
 
         json_init();
+        tzset(); /* the first look at a certificate's dates would open /etc/localtime */
         if (r == 0)
                 r = resolver_new(&resolver, e);
         if (r == 0)

@@ -14,11 +14,13 @@ struct connection;
 struct door_stream;
 struct fields;
 struct link;
+struct secure_roots;
 
 struct broker {
         struct loop *loop;
         const struct policy *policy;
         struct resolver *resolver;
+        struct secure_roots *roots; /* for mirrors with TLS */
         struct link *link;
         struct list connections;
         unsigned n_connections;

@@ -18,10 +18,13 @@
 #define EXIT_GRACE_MS 2000 /* after the socket was closed */
 
 /* Sealed: what it was started with is what it goes by. */
-static int write_policy(json_t *policy, int *ret, struct err *e)
+static int write_policy(const struct broker_start *s, int *ret, struct err *e)
 {
         AUTO(buf_done) struct buf text = BUF_INIT;
-        int r = json_write(policy, 0, &text, e);
+        AUTO(json_decrefp) json_t *policy = json_copy(s->policy);
+        int r = policy && (!s->authorities || json_object_set(policy, "authorities", s->authorities) == 0)
+                        ? json_write(policy, 0, &text, e)
+                        : err_nomem(e);
 
         return r < 0 ? r : fd_memfd_sealed("egress-policy", text.data, text.len, ret, e);
 }
@@ -62,7 +65,7 @@ int broker_start(const struct broker_start *s, struct sandbox_child *ret, struct
         AUTO(auto_close) int told = -1;
         AUTO(auto_close) int tells = -1;
         int pair[2], pipe[2];
-        int r = write_policy(s->policy, &policy, e);
+        int r = write_policy(s, &policy, e);
 
         *ret = (struct sandbox_child)SANDBOX_CHILD_INIT;
         ret->name = NAME;

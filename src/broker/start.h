@@ -13,8 +13,9 @@ struct json_t;
 enum { BROKER_FD_SOCKET = 3, BROKER_FD_POLICY, BROKER_FD_REPORT };
 
 struct broker_start {
-        struct json_t *policy; /* as policy_from_json() takes it */
-        uid_t uid;             /* as root: ids of the slot; an ordinary user: (uid_t)-1 */
+        struct json_t *policy;      /* as policy_from_json() takes it */
+        struct json_t *authorities; /* of its mirrors (cli/mirrors.h), into the broker's copy of it; NULL: none */
+        uid_t uid;                  /* as root: ids of the slot; an ordinary user: (uid_t)-1 */
         gid_t gid;
         const int *enter; /* entries of a control group (sandbox/cgroup.h) */
         unsigned n_enter;

@@ -16,7 +16,7 @@ static int add_variable(const char *name, const char *value, void *user, struct 
         return json_object_set_new(user, name, json_string(value)) < 0 ? err_nomem(e) : 0;
 }
 
-static int add_row(const struct mirror *m, json_t *rows, struct err *e)
+static int add_row(const struct mirror *m, const char *ca, json_t *rows, struct err *e)
 {
         char url[MIRROR_URL_TEXT], server[MIRROR_SERVER_TEXT];
         const char *kind = mirror_kind_name(m->kind);
@@ -27,8 +27,8 @@ static int add_row(const struct mirror *m, json_t *rows, struct err *e)
                 return r;
         mirror_url(m, url);
         mirror_server_text(m, server);
-        json_t *row = json_pack("{s:s,s:s?,s:s,s:s,s:O}", "name", m->name, "kind", *kind ? kind : NULL, "url", url,
-                                "server", server, "environment", environment);
+        json_t *row = json_pack("{s:s,s:s?,s:s,s:s,s:s?,s:O}", "name", m->name, "kind", *kind ? kind : NULL, "url", url,
+                                "server", server, "ca", *ca ? ca : NULL, "environment", environment);
         return json_array_append_new(rows, row) < 0 ? err_nomem(e) : 0;
 }
 
@@ -38,7 +38,7 @@ static int print_json(const struct mirrors *x, const char *origin, struct err *e
         int r = rows ? 0 : err_nomem(e);
 
         for (size_t i = 0; r == 0 && i < x->n; i++)
-                r = add_row(&x->v[i], rows, e);
+                r = add_row(&x->v[i], x->ca[i], rows, e);
         return r < 0 ? r : output_json(json_pack("{s:s?,s:O}", "file", origin, "mirrors", rows), e);
 }
 

@@ -7,7 +7,7 @@
 #include "base/str.h"
 
 #define BLANKS " \t\r"
-#define FORM "NAME = SERVER [kind=npm|pypi|go]"
+#define FORM "NAME = SERVER [kind=npm|pypi|go] [ca=FILE]"
 
 struct line {
         const char *what, *start;
@@ -55,12 +55,27 @@ static int take_server(const struct line *l, char **at, struct mirror *ret, stru
         return mirror_server_parse(word, ret, &where, e) < 0 ? blame(l, word + where, e) : 0;
 }
 
-static int take_option(const struct line *l, char **at, struct mirror *ret, struct err *e)
+/* path: of MIRRORS_MAX_CA_PATH bytes. */
+static int take_ca(const char *value, const struct mirror *m, char *path, struct err *e)
+{
+        if (path[0])
+                return err_set(e, ERR_USAGE, "'ca' stands twice");
+        if (!m->tls)
+                return err_set(e, ERR_USAGE, "only a server of https:// has a certificate");
+        if (value[0] != '/' || !str_copy(path, MIRRORS_MAX_CA_PATH, value))
+                return err_set(e, ERR_USAGE, "expected ca= and a file by its path from '/', of less than %u bytes",
+                               MIRRORS_MAX_CA_PATH);
+        return 0;
+}
+
+static int take_option(const struct line *l, char **at, struct mirror *ret, char *ca, struct err *e)
 {
         char *word = next_word(at, BLANKS);
         int r = 0;
 
-        if (!str_starts(word, "kind="))
+        if (str_starts(word, "ca="))
+                r = take_ca(word + strlen("ca="), ret, ca, e);
+        else if (!str_starts(word, "kind="))
                 r = err_set(e, ERR_USAGE, "expected " FORM);
         else if (ret->kind != MIRROR_PLAIN)
                 r = err_set(e, ERR_USAGE, "'kind' stands twice");
@@ -93,11 +108,12 @@ static int take_line(const struct line *l, char *at, struct mirrors *ret, struct
                 err_set(e, ERR_USAGE, "more than %u mirrors (MIRROR_MAX)", MIRROR_MAX);
                 return blame(l, at, e);
         }
+        ret->ca[ret->n][0] = '\0';
         int r = take_name(l, &at, &m, e);
         if (r == 0)
                 r = take_server(l, &at, &m, e);
         while (r == 0 && *at)
-                r = take_option(l, &at, &m, e);
+                r = take_option(l, &at, &m, ret->ca[ret->n], e);
         if (r < 0)
                 return r;
         if (refuse_twice(ret, &m, e) < 0)

@@ -71,9 +71,10 @@ struct process_config {
         const struct store_start *store;  /* NULL: no artifacts and caches. Without control group and log */
         struct job_order *secrets;        /* of devdep-secrets; its area is zeroed once that has ended. NULL: none */
         const struct rundir *rundir;
-        bool swap_allowed;     /* secrets may reach a swap area that is not encrypted */
-        struct json_t *egress; /* the policy (net/policy.h): sealed without mirrors needs no devdep-broker */
-        const char *key;       /* of the job, safe as a file name */
+        bool swap_allowed;          /* secrets may reach a swap area that is not encrypted */
+        struct json_t *egress;      /* the policy (net/policy.h): sealed without mirrors needs no devdep-broker */
+        struct json_t *authorities; /* of the policy's mirrors, for devdep-broker alone; NULL: none */
+        const char *key;            /* of the job, safe as a file name */
         /* The template turned out to be none (template_finish()): make another one, or leave it without memory. */
         int (*template_lost)(const struct err *why, void *user, struct err *e);
         /* Makes the specification once the protections are known: a new reference. */

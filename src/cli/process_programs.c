@@ -174,7 +174,7 @@ int process_start_source(struct process *p, const struct process_config *c, stru
 
 int process_start_broker(struct process *p, const struct process_config *c, struct err *e)
 {
-        struct broker_start s = {.policy = c->egress, .log_fd = p->log_fd};
+        struct broker_start s = {.policy = c->egress, .authorities = c->authorities, .log_fd = p->log_fd};
 
         if (!egress_needs_broker(c->egress))
                 return 0;

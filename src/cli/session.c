@@ -42,6 +42,7 @@ static void session_done(struct session *s)
         vault_account_free(s->vault);
         render_free(s->render);
         json_decref(s->policy);
+        json_decref(s->authorities);
         egress_sink_free(s->egress);
         rundir_free(s->rundir);
         launch_done(&s->launch);

@@ -89,7 +89,8 @@ struct session {
         struct rundir *rundir;
         struct render *render;
         struct loop_timer *ticker;
-        struct json_t *policy; /* of every job's egress */
+        struct json_t *policy;      /* of every job's egress */
+        struct json_t *authorities; /* of its mirrors (cli/mirrors.h), or NULL */
         struct egress_sink *egress;
         struct shell *shell;
         struct session_job *shell_job;

@@ -495,6 +495,7 @@ static int start_process(struct session_job *j, struct err *e)
                 .key = j->key,
                 .swap_allowed = p && p->swap.value == PROFILE_SWAP_ALLOW,
                 .egress = s->policy,
+                .authorities = s->authorities,
                 .spec = make_spec,
                 .callbacks = &callbacks,
                 .user = j,

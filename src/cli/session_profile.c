@@ -49,7 +49,7 @@ static int add_mirrors(struct session *s, struct err *e)
         struct mirrors mirrors;
         int r = mirrors_open(s->launch.store.state, s->o.mirrors, &mirrors, &origin, e);
 
-        return r < 0 ? r : mirrors_add(&mirrors, s->policy, e);
+        return r < 0 ? r : mirrors_add(&mirrors, s->policy, &s->authorities, e);
 }
 
 int session_profile(struct session *s, struct err *e)

@@ -11,6 +11,8 @@
 #define LETTERS "abcdefghijklmnopqrstuvwxyz"
 #define DIGITS "0123456789"
 #define SCHEME "http://"
+#define SECURE "https://"
+#define SECURE_PORT 443u
 #define PATH_CHARACTERS LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS "/._~+,=:@%-"
 
 static const char *const kinds[] = {
@@ -105,7 +107,7 @@ static int take_authority(const char *text, size_t len, bool port_needed, struct
         if (*end && *end != ':')
                 return err_set(e, ERR_USAGE, "expected ':' and a port behind the address");
         if (!*end && port_needed)
-                return err_set(e, ERR_USAGE, "expected HOST:PORT, or " SCHEME "HOST[:PORT][/PATH]");
+                return err_set(e, ERR_USAGE, "expected HOST:PORT, or http[s]://HOST[:PORT][/PATH]");
         if (*end && num_u64(end + 1, 1, UINT16_MAX, "the port", &port, e) < 0) {
                 (*ret_at)++;
                 return -1;
@@ -129,15 +131,16 @@ static int take_path(const char *text, struct mirror *ret, size_t *ret_at, struc
 
 int mirror_server_parse(const char *text, struct mirror *ret, size_t *ret_at, struct err *e)
 {
-        bool url = str_starts(text, SCHEME);
-        const char *host = url ? text + strlen(SCHEME) : text;
+        bool url = str_starts(text, SCHEME) || str_starts(text, SECURE);
+        const char *host = url ? strchr(text, '/') + 2 : text;
         size_t len = url ? strcspn(host, "/") : strlen(host), at = 0;
 
         ret->host[0] = '\0';
-        ret->port = MIRROR_PORT;
+        ret->tls = str_starts(text, SECURE);
+        ret->port = ret->tls ? SECURE_PORT : MIRROR_PORT;
         *ret_at = 0;
         if (!url && strstr(text, "://"))
-                return err_set(e, ERR_USAGE, "expected " SCHEME ": the host passes the bytes of a mirror through");
+                return err_set(e, ERR_USAGE, "expected " SCHEME " or " SECURE);
         int r = take_authority(host, len, !url, ret, &at, e);
         *ret_at = (size_t)(host - text) + at;
         if (r == 0) {
@@ -152,8 +155,8 @@ void mirror_server_text(const struct mirror *m, char ret[MIRROR_SERVER_TEXT])
         char address[ADDRESS_TEXT];
 
         address_text(&m->address, address);
-        snprintf(ret, MIRROR_SERVER_TEXT, !m->host[0] && m->address.v6 ? SCHEME "[%s]:%u" : SCHEME "%s:%u",
-                 m->host[0] ? m->host : address, m->port);
+        snprintf(ret, MIRROR_SERVER_TEXT, !m->host[0] && m->address.v6 ? "%s[%s]:%u" : "%s%s:%u",
+                 m->tls ? SECURE : SCHEME, m->host[0] ? m->host : address, m->port);
 }
 
 const char *mirror_address_refusal(const struct mirror *m, const struct address *a, bool own)

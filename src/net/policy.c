@@ -51,6 +51,7 @@ struct policy *policy_free(struct policy *p)
         if (p) {
                 free(p->entries);
                 free(p->mirrors);
+                strv_done(&p->authorities);
         }
         free(p);
         return NULL;
@@ -121,7 +122,8 @@ static int check_keys(json_t *object, const char *where, const char *const *know
 
 static int read_mirror(json_t *object, struct mirror *m, struct err *e)
 {
-        static const char *const known[] = {"name", "server", "kind"};
+        static const char *const known[] = {"name", "server", "kind", "authority"};
+        const json_t *authority = json_object_get(object, "authority");
         const char *name = json_string_value(json_object_get(object, "name"));
         const char *server = json_string_value(json_object_get(object, "server"));
         const char *kind = json_string_value(json_object_get(object, "kind"));
@@ -136,9 +138,14 @@ static int read_mirror(json_t *object, struct mirror *m, struct err *e)
                 r = mirror_server_parse(server, m, &at, e);
         if (r == 0 && json_object_get(object, "kind"))
                 r = mirror_kind_parse(kind ? kind : "", &m->kind, e);
-        if (r == 0)
-                str_copy(m->name, sizeof(m->name), name);
-        return r;
+        if (r == 0 && authority &&
+            (!json_is_integer(authority) || (uint64_t)json_integer_value(authority) >= MIRROR_MAX))
+                r = err_set(e, ERR_USAGE, "authority: expected a number below %u", MIRROR_MAX);
+        if (r < 0)
+                return r;
+        m->authority = (unsigned)json_integer_value(authority);
+        str_copy(m->name, sizeof(m->name), name);
+        return 0;
 }
 
 static int read_mirrors(const json_t *list, struct policy *p, struct err *e)
@@ -164,18 +171,33 @@ static int read_mirrors(const json_t *list, struct policy *p, struct err *e)
         return 0;
 }
 
+static int read_authorities(const json_t *list, struct policy *p, struct err *e)
+{
+        int r = 0;
+
+        if (list && (!json_is_array(list) || json_array_size(list) > MIRROR_MAX))
+                return err_set(e, ERR_USAGE, "egress.authorities: expected a list of at most %u texts", MIRROR_MAX);
+        for (size_t i = 0; r == 0 && i < json_array_size(list); i++) {
+                const char *text = json_string_value(json_array_get(list, i));
+                r = text ? strv_add(&p->authorities, text, e)
+                         : err_set(e, ERR_USAGE, "egress.authorities[%zu]: expected a string", i);
+        }
+        return r;
+}
+
 struct json_t *policy_mirror_json(const struct mirror *m)
 {
         char server[MIRROR_SERVER_TEXT];
         const char *kind = mirror_kind_name(m->kind);
 
         mirror_server_text(m, server);
-        return json_pack("{s:s,s:s+,s:s*}", "name", m->name, "server", server, m->path, "kind", *kind ? kind : NULL);
+        return json_pack("{s:s,s:s+,s:s*,s:o*}", "name", m->name, "server", server, m->path, "kind",
+                         *kind ? kind : NULL, "authority", m->tls ? json_integer(m->authority) : NULL);
 }
 
 int policy_from_json(struct json_t *object, struct policy **ret, struct err *e)
 {
-        static const char *const known[] = {"profile", "on_violation", "allow", "mirrors"};
+        static const char *const known[] = {"profile", "on_violation", "allow", "mirrors", "authorities"};
         AUTO(policy_freep) struct policy *p = calloc(1, sizeof(*p));
 
         if (!p)
@@ -189,6 +211,8 @@ int policy_from_json(struct json_t *object, struct policy **ret, struct err *e)
                 r = read_entries(json_object_get(object, "allow"), p, e);
         if (r == 0)
                 r = read_mirrors(json_object_get(object, "mirrors"), p, e);
+        if (r == 0)
+                r = read_authorities(json_object_get(object, "authorities"), p, e);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(p);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/str.h"
 #include "net/policy_entry.h"
 
 struct err;
@@ -33,12 +34,14 @@ struct policy {
         size_t n;
         struct mirror *mirrors; /* the operator's (net/mirror.h): whatever the profile says */
         size_t n_mirrors;
+        struct strv authorities; /* PEM: for the broker alone */
 };
 struct policy *policy_free(struct policy *p); /* NULL is fine; always NULL */
 CLEANUP_DEFINE(struct policy, policy_free)
 /* {"profile": "brokered", "on_violation": "fail", "allow": ["name:443", ...], "mirrors": [{"name": "npm", "server":
- * "http://10.0.0.5:4873/", "kind": "npm"}, ...]}; all but `profile`, and `kind`, may be absent. ERR_USAGE with the
- * field: "egress.allow[3]: ...". */
+ * "https://10.0.0.5:4873/", "kind": "npm", "authority": 0}, ...], "authorities": ["-----BEGIN CERTIFICATE...", ...]};
+ * all but `profile`, and of a mirror `kind` and `authority`, may be absent. ERR_USAGE with the field: "egress.allow[3]:
+ * ...". */
 int policy_from_json(struct json_t *object, struct policy **ret, struct err *e);
 /* A member of `mirrors`: a new reference, or NULL: no memory. */
 struct json_t *policy_mirror_json(const struct mirror *m);

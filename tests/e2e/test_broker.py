@@ -4,6 +4,7 @@ import os
 import socket
 import ssl
 import threading
+import warnings
 
 import pytest
 
@@ -235,6 +236,136 @@ def test_connections_to_a_mirror_count_as_any_others(world):
             broker.connect(name="npm.devdep.internal", port=80)
         assert refused.value.code == "limited"
         assert talk(held[0]) == b"ping"
+
+
+SECURE = 8443
+
+
+def with_tls(world, server, authorities=None, authority=0):
+    policy = {"profile": "sealed", "mirrors": [{"name": "npm", "server": server, "authority": authority}],
+              "authorities": [world.authority.bundle.read_text()] if authorities is None else authorities}
+    return Broker(world, policy=json.dumps(policy))
+
+
+@pytest.fixture(scope="module")
+def secured(world):
+    """A server that says in clear what it was asked for in TLS: its certificate is of mirror.example.test and of its address."""
+    certificate, key = world.authority.issue("mirror.example.test", "*.wild.example.test", f"IP:{PRIVATE}")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    asked = []
+    context.sni_callback = lambda sock, name, ctx: asked.append(name)
+
+    def echo_tls(sock):
+        with context.wrap_socket(sock, server_side=True) as s:
+            while data := s.recv(65536):
+                s.sendall(data)
+            s.unwrap()
+    world.serve(PRIVATE, SECURE, echo_tls)
+    world.names.table.update({f"{name}.example.test": [PRIVATE] for name in ("mirror", "a.wild", "wrong")})
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    old.load_cert_chain(certificate, key)
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings(action="ignore"):
+        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_1
+
+    def echo_old(sock):
+        with old.wrap_socket(sock, server_side=True):
+            pass
+
+    def cut_off(sock):
+        with context.wrap_socket(sock, server_side=True) as s:
+            s.sendall(b"half of it")
+            s.recv(100)
+            with socket.socket(fileno=s.detach()):
+                pass
+    world.serve(PRIVATE, SECURE + 1, echo_old)
+    world.serve(PRIVATE, SECURE + 2, cut_off)
+    world.serve(PRIVATE, SECURE + 3, lambda sock: sock.recv(1 << 20) and sock.recv(1))  # says nothing
+    return asked
+
+
+@pytest.mark.parametrize("host, name", [("mirror.example.test", "mirror.example.test"), ("a.wild.example.test", "a.wild.example.test"), (PRIVATE, None)])
+def test_a_mirror_of_https_is_spoken_to_in_tls_by_the_host(world, secured, host, name):
+    """The guest speaks in clear; half a megabyte comes back whole, and is counted as what the guest sent and got."""
+    secured.clear()
+    data = bytes(range(256)) * 2048
+    with with_tls(world, f"https://{host}:{SECURE}") as broker:
+        stream, number = broker.read_records().connect(name="npm.devdep.internal", port=80)
+        assert stream.address == PRIVATE and talk(stream, b"GET / HTTP/1.1\r\n") == b"GET / HTTP/1.1\r\n"
+        sender = threading.Thread(target=lambda: (stream.write(data), stream.close()))
+        sender.start()
+        assert stream.read_exact(len(data)) == data and stream.read_all() == b""
+        sender.join()
+        record = broker.record(number)
+        assert (record["verdict"], int(record["sent"]), int(record["received"])) == ("allowed", len(data) + 16, len(data) + 16)
+    assert secured == [name]
+
+
+def test_first_bytes_that_come_with_the_request_wait_for_the_handshake(world, secured):
+    with with_tls(world, f"https://mirror.example.test:{SECURE}") as broker:
+        stream, _ = broker.connect(b"early", name="npm.devdep.internal", port=80)
+        assert stream.read_exact(5) == b"early"
+
+
+def test_a_mirror_that_does_not_prove_who_it_is_is_unreachable_and_gets_no_byte(world, secured, folder):
+    other = worlds.Authority(folder)
+    bundle = world.authority.bundle.read_text()
+    for server, roots, authority, reason in (
+            (f"https://wrong.example.test:{SECURE}", None, 0, "hostname mismatch"),
+            (f"https://{SERVERS[0]}:{TLS}", None, 0, "IP address mismatch"),
+            (f"https://mirror.example.test:{SECURE}", [other.bundle.read_text()], 0, "unable to get local issuer certificate"),
+            (f"https://mirror.example.test:{SECURE}", [other.bundle.read_text(), bundle], 0, "unable to get local issuer certificate"),
+            (f"https://mirror.example.test:{SECURE}", [], 0, "no certificates of an authority"),
+            (f"https://mirror.example.test:{SECURE}", [bundle], 1, "no certificates of an authority"),
+            (f"https://mirror.example.test:{SECURE + 1}", None, 0, "does not speak TLS as it should"),
+            (f"https://private.example.test:{ECHO}", None, 0, "does not speak TLS as it should"),
+            (f"https://mirror.example.test:{SECURE + 3}", None, 0, "did not begin in time")):
+        with with_tls(world, server, roots, authority) as broker:
+            with pytest.raises(Refused, match=reason) as refused:
+                broker.read_records().connect(b"secret of the guest", name="npm.devdep.internal", port=80)
+            record = broker.record(1)
+            assert refused.value.code == record["verdict"] == "unreachable" and record["sent"] == "0", (server, record)
+    with with_tls(world, f"https://mirror.example.test:{SECURE}", [other.bundle.read_text(), other.bundle.read_text() + bundle], 1) as broker:
+        assert talk(broker.connect(name="npm.devdep.internal", port=80)[0]) == b"ping"
+
+
+def test_a_mirror_that_is_cut_off_within_tls_is_no_end_of_file(world, secured):
+    with with_tls(world, f"https://mirror.example.test:{SECURE + 2}") as broker:
+        stream, number = broker.read_records().connect(name="npm.devdep.internal", port=80)
+        assert stream.read_exact(10) == b"half of it"
+        stream.write(b"x")
+        with pytest.raises(brokers.yamux.Closed):
+            stream.read_all()
+        assert broker.record(number)["reason"]
+
+
+def test_a_connection_to_a_mirror_that_is_given_up_in_its_handshake_is_abandoned(world, secured):
+    with with_tls(world, f"https://mirror.example.test:{SECURE + 3}") as broker:
+        stream, number = broker.read_records().ask(name="npm.devdep.internal", port=80)
+        stream.abort()
+        assert broker.record(number)["verdict"] == "abandoned"
+
+
+def test_a_guest_that_does_not_read_what_comes_in_tls_loses_nothing(world, secured):
+    """A window is full in the midst of a record of TLS: what was taken from the socket already comes when there is room."""
+    data = os.urandom(1 << 20)
+    with with_tls(world, f"https://mirror.example.test:{SECURE}") as broker:
+        stream, _ = broker.connect(name="npm.devdep.internal", port=80)
+        sender = threading.Thread(target=lambda: (stream.write(data), stream.close()))
+        sender.start()
+        got = b""
+        while len(got) < len(data):
+            got += stream.read_exact(min(1000, len(data) - len(got)))
+        sender.join()
+        assert got == data
+
+
+@pytest.mark.parametrize("text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"])
+def test_an_authority_that_is_no_certificate_is_refused_at_the_start(world, text):
+    with with_tls(world, "https://mirror.example.test", [text]) as broker:
+        status, err = broker.end()
+        assert status == 2 and "egress.authorities[0]: expected certificates in PEM" in err, err
 
 
 def test_a_policy_whose_mirrors_are_out_of_form_is_refused(world):

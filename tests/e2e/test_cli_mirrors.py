@@ -27,7 +27,7 @@ def test_ls_shows_urls_in_the_guest_and_servers(cli):
     shown = json.loads(cli("mirrors", "ls", "--json").out)
     url = "http://npm.devdep.internal/all/"
     assert shown["file"] == str(path) and shown["mirrors"][0] == {
-        "name": "npm", "kind": "npm", "url": url, "server": "http://npm.corp.test:80", "environment": {"DEVDEP_MIRROR_NPM": url, "npm_config_registry": url}}
+        "name": "npm", "kind": "npm", "url": url, "server": "http://npm.corp.test:80", "ca": None, "environment": {"DEVDEP_MIRROR_NPM": url, "npm_config_registry": url}}
     assert shown["mirrors"][1]["kind"] is None and len(shown["mirrors"]) == 2
 
 
@@ -70,6 +70,25 @@ def test_a_wrong_line_is_named_with_its_place_before_anything_runs(cli, repo, li
     repo.commit()
     for result in (cli("mirrors", "ls"), cli("run", "--dir", repo.path)):
         assert result.status == 2 and result.error[2].startswith(f"{path}{part}"), result
+    assert not (cli.state / "runs").exists() or not list((cli.state / "runs").glob("[0-9]*"))
+
+
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize("text, mode, part", [
+    (None, 0, "there is no such file of certificates"), (CERTIFICATE, 0o666, "somebody else could have written it"), ("nothing", 0o644, "expected certificates in PEM"),
+    ("", 0o644, "expected certificates in PEM"), (CERTIFICATE + "x" * (1 << 20), 0o644, "1048576"), (CERTIFICATE.encode() + b"\xff", 0o644, "which is text")])
+def test_a_file_of_certificates_that_is_none_is_refused_before_anything_runs(cli, repo, text, mode, part):
+    ca = cli.state / "ca.pem"
+    if text is not None:
+        ca.write_bytes(text if isinstance(text, bytes) else text.encode())
+        ca.chmod(mode)
+    put(cli, f"npm = https://npm.corp.test ca={ca}\n")
+    repo.workflow("on: push\njobs: {a: {runs-on: default, steps: [{run: 'true'}]}}")
+    repo.commit()
+    result = cli("run", "--dir", repo.path)
+    assert result.status == 2 and str(ca) in result.error[2] and part in result.error[2], result
     assert not (cli.state / "runs").exists() or not list((cli.state / "runs").glob("[0-9]*"))
 
 

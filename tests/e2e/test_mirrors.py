@@ -25,6 +25,7 @@ daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_process
 http {{
   log_format asked '$host $server_port $request_uri'; access_log {folder}/access.log asked; client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi; types {{ }}
+  server {{ listen {private}:8443 ssl; ssl_certificate {certificate}; ssl_certificate_key {key}; root {folder}/www; default_type application/octet-stream; }}
   server {{ listen {private}:443; listen {private}:3142; root {folder}/www; default_type application/octet-stream; }}
   server {{ listen {private}:4873; root {folder}/npm; default_type application/json; index package.json; absolute_redirect off; }}
   server {{ listen {private}:3141; root {folder}/pypi; default_type text/html; index index.html; }}
@@ -37,6 +38,8 @@ npm = {PRIVATE}:4873 kind=npm
 py-pi = http://pypi.corp.test:3141/simple/ kind=pypi
 gone = http://nobody.corp.test
 astray = http://astray.corp.test:8080
+tls = https://secure.corp.test:8443 ca={{authorities}}
+unproven = https://secure.corp.test:8443
 """
 APT = "sudo apt-get -q -o Dir::Etc::sourcelist=$PWD/list -o Dir::Etc::sourceparts=/dev/null"
 
@@ -78,9 +81,11 @@ def world():
         test_egress.package(w.folder)
         put_npm(w.folder / "npm")
         put_pypi(w.folder / "pypi")
-        w.names.table.update({"deb.corp.test": [PRIVATE], "pypi.corp.test": [PRIVATE], "nobody.corp.test": [NOBODY], "astray.corp.test": ["127.0.0.1"],
+        w.names.table.update({"deb.corp.test": [PRIVATE], "pypi.corp.test": [PRIVATE], "nobody.corp.test": [NOBODY], "astray.corp.test": ["127.0.0.1"], "secure.corp.test": [PRIVATE],
                               "web.example.test": [SERVERS[0]]})
-        (w.folder / "nginx.conf").write_text(NGINX.format(folder=w.folder, private=PRIVATE))
+        w.authority = worlds.Authority(w.folder)
+        certificate, key = w.authority.issue("secure.corp.test")
+        (w.folder / "nginx.conf").write_text(NGINX.format(folder=w.folder, private=PRIVATE, certificate=certificate, key=key))
         nginx = w.popen(["nginx", "-p", w.folder, "-c", w.folder / "nginx.conf"])
 
         def serves():
@@ -92,12 +97,11 @@ def world():
 
 class Scene(test_egress.Scene):
     def __init__(self, world, folder):
-        world.authority = None
         self.world = world
         state = folder / "state"
         state.mkdir()
         self.cli, self.repo = test_egress.HostCli(world, state), devdep.Repo(folder / "repo")
-        (state / "mirrors.conf").write_text(MIRRORS)
+        (state / "mirrors.conf").write_text(MIRRORS.format(authorities=world.authority.bundle))
 
     def run(self, *steps, args=("--memory", "512M"), env=None):
         self.repo.workflow(json.dumps({"on": "push", "jobs": {"a": {"runs-on": "default", "env": env or {}, "steps": [
@@ -139,7 +143,7 @@ def test_apt_get_npm_and_pip_work_unmodified_in_a_sealed_guest(scene):
         ("py-pi.devdep.internal", 80, PRIVATE, "allowed", "http://pypi.corp.test:3141")}
     assert all(r["received"] > 0 and r["sent"] > 0 for r in connections) and {r["step"] for r in connections} == {1, 2, 3}
     recorded = json.loads((scene.cli.state / "runs/1/run.json").read_text())
-    names = {"debian": "plain", "npm": "npm", "py-pi": "pypi", "gone": "plain", "astray": "plain"}
+    names = {"debian": "plain", "npm": "npm", "py-pi": "pypi", "gone": "plain", "astray": "plain", "tls": "plain", "unproven": "plain"}
     assert recorded["egress"] == {"profile": "sealed", "mirrors": names} and recorded["jobs"][0]["egress"]["mirrors"] == names
     signed = json.loads(scene.cli("records", "show", "1").out)
     assert signed["record"]["egress"]["mirrors"] == names, signed
@@ -153,15 +157,17 @@ PROFILES = {"sealed": ["--egress", "sealed"], "brokered": ["--allow", "web.examp
 def test_a_mirror_is_there_in_every_profile_and_nothing_else_is_there_through_it(scene, profile, folder):
     report = folder / "report"
     urls = {"other": "http://other.devdep.internal/", "below": "http://a.debian.devdep.internal/", "port": "http://debian.devdep.internal:3142/hello",
-            "tls": "https://debian.devdep.internal/hello", "gone": "http://gone.devdep.internal/", "astray": "http://astray.devdep.internal/"}
-    job = scene.run({"id": "case", "run": "curl -sSf http://DEBIAN.devdep.internal/hello http://debian.devdep.internal./hello"},
+            "secure": "https://debian.devdep.internal/hello", "gone": "http://gone.devdep.internal/", "astray": "http://astray.devdep.internal/",
+            "unproven": "http://unproven.devdep.internal/hello"}
+    job = scene.run({"id": "case", "run": "curl -sSf http://DEBIAN.devdep.internal/hello http://debian.devdep.internal./hello http://tls.devdep.internal/hello"},
                     *({"id": name, "run": QUICK.format(f"curl -sS {url}")} for name, url in urls.items()),
                     args=["--memory", "512M", *PROFILES[profile], "--egress-report", report])
-    assert job.conclusion == "success" and job["case"].log == "hello from nginx\n" * 2, job.steps
+    assert job.conclusion == "success" and job["case"].log == "hello from nginx\n" * 3, job.steps
     for name in urls:
         assert "status" in job[name].log and "status 124" not in job[name].log, job[name]
         (told,) = job[name].annotations
         assert told["level"] == "notice" and "could not be reached" in told["message"], told
+    assert "its certificate is not good" in job["unproven"].annotations[0]["message"]
     assert "127.0.0.1 is a loopback address" in text_of(job) and "mirror" not in job["other"].annotations[0]["message"]
     assert "it is this host's mirror http://nobody.corp.test:80" in job["gone"].annotations[0]["message"]
     lines = [json.loads(line) for line in report.read_text().splitlines()]
@@ -170,7 +176,9 @@ def test_a_mirror_is_there_in_every_profile_and_nothing_else_is_there_through_it
     assert found == {("debian.devdep.internal", 80, "allowed", deb), ("debian.devdep.internal", 3142, "unreachable", deb),
                      ("debian.devdep.internal", 443, "unreachable", deb), ("other.devdep.internal", 80, "unreachable", None),
                      ("a.debian.devdep.internal", 80, "unreachable", None), ("gone.devdep.internal", 80, "unreachable", "http://nobody.corp.test:80"),
-                     ("astray.devdep.internal", 80, "unreachable", "http://astray.corp.test:8080")}, found
+                     ("astray.devdep.internal", 80, "unreachable", "http://astray.corp.test:8080"),
+                     ("tls.devdep.internal", 80, "allowed", "https://secure.corp.test:8443"),
+                     ("unproven.devdep.internal", 80, "unreachable", "https://secure.corp.test:8443")}, found
     for source in ("1", report):
         assert "devdep.internal" not in scene.cli("egress", "suggest", source).out
 
@@ -189,7 +197,7 @@ def test_a_parked_guest_of_the_pool_has_the_mirrors_of_its_run(scene):
     parked = pool.Pool(scene.cli, "--warm", "default")
     try:
         parked.wait_for(1)
-        (scene.cli.state / "mirrors.conf").write_text(MIRRORS)
+        (scene.cli.state / "mirrors.conf").write_text(MIRRORS.format(authorities=scene.world.authority.bundle))
         job = scene.run("curl -sSf http://debian.devdep.internal/hello; echo $DEVDEP_MIRROR_DEBIAN", args=())
         assert job.started["origin"] == "parked" and job.steps[1].log == "hello from nginx\nhttp://debian.devdep.internal/\n", job.steps
         assert scene.records(kind="connect")[0]["mirror"] == "http://deb.corp.test:3142"

@@ -18,7 +18,7 @@ static void check(const struct mirror *m)
         mirror_url(m, url);
         assert(mirror_name_check(m->name, NULL) == 0 && m->path[0] == '/' && strlen(url) < MIRROR_URL_TEXT - 1);
         assert(mirror_server_parse(text, &again, &at, NULL) == 0);
-        assert(strcmp(again.host, m->host) == 0 && again.port == m->port && m->port);
+        assert(strcmp(again.host, m->host) == 0 && again.port == m->port && m->port && again.tls == m->tls);
         assert(m->host[0] || address_eq(&again.address, &m->address));
 }
 
@@ -34,5 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(m.n <= MIRROR_MAX);
         for (size_t i = 0; i < m.n; i++)
                 check(&m.v[i]);
+        for (size_t i = 0; i < m.n; i++)
+                assert(!m.ca[i][0] || (m.v[i].tls && m.ca[i][0] == '/'));
         return 0;
 }

@@ -173,7 +173,7 @@ class World:
 
 
 class Authority:
-    """A certificate authority of the test: `certificate` and `key` of any names."""
+    """A certificate authority of the test: `certificate` and `key` of any names; "IP:ADDRESS" is one, too."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -185,7 +185,7 @@ class Authority:
         path = self.folder / names[0]
         run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={names[0]}", "-keyout", f"{path}.key",
             "-out", f"{path}.csr")
-        (self.folder / "ext").write_text("subjectAltName=" + ",".join(f"DNS:{n}" for n in names))
+        (self.folder / "ext").write_text("subjectAltName=" + ",".join(n if n.startswith("IP:") else f"DNS:{n}" for n in names))
         run("openssl", "x509", "-req", "-in", f"{path}.csr", "-CA", self.bundle, "-CAkey", self.key, "-CAcreateserial", "-days", 2,
             "-extfile", self.folder / "ext", "-out", f"{path}.pem")
         return f"{path}.pem", f"{path}.key"

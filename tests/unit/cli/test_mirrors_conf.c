@@ -11,13 +11,14 @@ static void lines_name_mirrors(void **state)
 {
         static const char text[] =
                 "# offered here\n\nnpm = http://npm.corp.test/all/ kind=npm\r\n\tdebian\t=\t10.0.0.5:3142  \n"
-                "pypi=http://[fd00::5]:3141/simple/   kind=pypi";
+                "pypi=http://[fd00::5]:3141/simple/   kind=pypi\n"
+                "go = https://go.corp.test ca=/etc/corp.pem kind=go\nother = https://10.0.0.5";
         struct mirrors m;
         struct err e = ERR_INIT;
         (void)state;
         if (mirrors_conf_parse(text, strlen(text), "mirrors.conf", &m, &e) < 0)
                 fail_msg("%s", e.msg);
-        assert_int_equal(m.n, 3);
+        assert_int_equal(m.n, 5);
         assert_string_equal(m.v[0].name, "npm");
         assert_string_equal(m.v[0].host, "npm.corp.test");
         assert_string_equal(m.v[0].path, "/all/");
@@ -26,6 +27,9 @@ static void lines_name_mirrors(void **state)
         assert_int_equal(m.v[1].port, 3142);
         assert_int_equal(m.v[1].kind, MIRROR_PLAIN);
         assert_true(m.v[2].address.v6 && !m.v[2].host[0]);
+        assert_true(m.v[3].tls && m.v[3].kind == MIRROR_GO && m.v[4].tls && !m.v[0].tls);
+        assert_string_equal(m.ca[3], "/etc/corp.pem");
+        assert_true(!m.ca[0][0] && !m.ca[2][0] && !m.ca[4][0]);
         assert_int_equal(mirrors_conf_parse(NULL, 0, "mirrors.conf", &m, &e), 0);
         assert_int_equal(m.n, 0);
 }
@@ -59,6 +63,9 @@ static void anything_else_names_its_line_and_column(void **state)
                 {"npm = a:1 kind=NPM\n", "mirrors.conf:1:11: expected kind=npm"},
                 {"npm = a:1 kind=npm kind=go\n", "mirrors.conf:1:20: 'kind' stands twice"},
                 {"npm = a:1 # x\n", "mirrors.conf:1:11: expected NAME = SERVER"},
+                {"npm = a:1 ca=/x\n", "mirrors.conf:1:11: only a server of https:// has a certificate"},
+                {"npm = https://a ca=x\n", "mirrors.conf:1:17: expected ca= and a file by its path from '/'"},
+                {"npm = https://a ca=/x ca=/y\n", "mirrors.conf:1:23: 'ca' stands twice"},
                 {"npm = a:1\nnpm = b:1\n", "mirrors.conf:2:1: 'npm' stands twice"},
                 {"a = a:1 kind=npm\nb = b:1 kind=npm\n", "mirrors.conf:2:1: 'a' is of kind npm already"},
                 {"npm = a:1\xff\n", "mirrors.conf: expected at most 32768 bytes of text"},

@@ -29,6 +29,8 @@ static void servers_read_as_they_are_written(void **state)
                 {"http://[::1]/x", "http://[::1]:80", "http://npm.devdep.internal/x"},
                 {"http://nexus.test:8081/repository/npm-all/", "http://nexus.test:8081",
                  "http://npm.devdep.internal/repository/npm-all/"},
+                {"https://mirror.corp.test", "https://mirror.corp.test:443", "http://npm.devdep.internal/"},
+                {"https://[fd00::5]:8443/x", "https://[fd00::5]:8443", "http://npm.devdep.internal/x"},
                 {"http://devpi.test/root/pypi/+simple/", "http://devpi.test:80",
                  "http://npm.devdep.internal/root/pypi/+simple/"}};
         char text[MIRROR_SERVER_TEXT], url[MIRROR_URL_TEXT];
@@ -41,6 +43,7 @@ static void servers_read_as_they_are_written(void **state)
                 assert_string_equal(url, rows[i][2]);
                 struct mirror again = mirror_of(text);
                 assert_int_equal(again.port, m.port);
+                assert_int_equal(again.tls, m.tls);
                 assert_string_equal(again.host, m.host);
                 assert_true(address_eq(&again.address, &m.address));
         }
@@ -51,10 +54,10 @@ static void what_is_no_server_is_refused_with_why_and_where(void **state)
         static const struct {
                 const char *text, *why;
                 size_t at;
-        } rows[] = {{"", "expected HOST:PORT, or http://", 0},
-                    {"mirror.corp.test", "expected HOST:PORT, or http://", 16},
+        } rows[] = {{"", "expected HOST:PORT, or http[s]://", 0},
+                    {"mirror.corp.test", "expected HOST:PORT, or http[s]://", 16},
                     {"ftp://mirror.corp.test", "expected http://", 0},
-                    {"https://mirror.corp.test", "expected http://", 0},
+                    {"https//mirror.corp.test", "expected HOST:PORT", 23},
                     {"http://", "1 to 253 bytes", 7},
                     {"http://:80", "1 to 253 bytes", 7},
                     {"http://user:word@mirror.corp.test", "no user and no password", 7},

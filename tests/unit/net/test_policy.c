@@ -298,6 +298,14 @@ static void a_policy_with_mirrors_out_of_form_is_refused(void **state)
                 {"{\"mirrors\": [{\"name\": \"a\", \"server\": \"a:1\", \"kind\": 1}]}", "expected kind="},
                 {"{\"mirrors\": [{\"name\": \"a\", \"server\": \"a:1\"}, {\"name\": \"a\", \"server\": \"b:1\"}]}",
                  "egress.mirrors[1]: 'a' stands twice"},
+                {"{\"mirrors\": [{\"name\": \"a\", \"server\": \"https://a\", \"authority\": 32}]}",
+                 "a number below 32"},
+                {"{\"mirrors\": [{\"name\": \"a\", \"server\": \"https://a\", \"authority\": \"x\"}]}",
+                 "a number below 32"},
+                {"{\"mirrors\": [{\"name\": \"a\", \"server\": \"https://a\", \"authority\": -1}]}",
+                 "a number below 32"},
+                {"{\"authorities\": {}}", "egress.authorities: expected a list of at most 32 texts"},
+                {"{\"authorities\": [1]}", "egress.authorities[0]: expected a string"},
                 {"{\"mirror\": []}", "unknown key 'mirror'"}};
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
