@@ -87,8 +87,8 @@ def test_a_file_of_certificates_that_is_none_is_refused_before_anything_runs(cli
     put(cli, f"npm = https://npm.corp.test ca={ca}\n")
     repo.workflow("on: push\njobs: {a: {runs-on: default, steps: [{run: 'true'}]}}")
     repo.commit()
-    result = cli("run", "--dir", repo.path)
-    assert result.status == 2 and str(ca) in result.error[2] and part in result.error[2], result
+    for result in (cli("run", "--dir", repo.path), cli("mirrors", "ls")):
+        assert result.status == 2 and str(ca) in result.error[2] and part in result.error[2], result
     assert not (cli.state / "runs").exists() or not list((cli.state / "runs").glob("[0-9]*"))
 
 
