@@ -27,8 +27,8 @@ void connection_clear(struct connection *c)
         c->clear = SIZE_MAX;
 }
 
-/* What is wrong with the hello that should stand behind what is clear, in c->reason; "" when nothing is. *ret_more:
- * that is not known yet. */
+/* The hello that should stand behind what is clear: what is wrong with it is in c->reason then, "" when nothing is.
+ * *ret_size: of a whole one, its bytes. */
 static enum hello look(struct connection *c, size_t *ret_size)
 {
         struct hello_result hello;

@@ -6,11 +6,13 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fs.h"
+#include "base/map.h"
 #include "base/num.h"
 #include "base/str.h"
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/records.h"
+#include "cli/rundir.h"
 #include "cli/state.h"
 #include "codec/json.h"
 #include "record/record.h"
@@ -132,6 +134,38 @@ static int print_verdict(const struct args *a, const struct record_verdict *v, c
         return 0;
 }
 
+/* ---- what runs say of their entries ---- */
+
+static int keep_hash(const struct record_entry *x, void *user, struct err *e)
+{
+        static char here;
+
+        return map_set(user, x->hash, &here, e);
+}
+
+static int check_mark(uint64_t number, const char *hash, void *user, struct err *e)
+{
+        if (map_get(user, hash))
+                return 0;
+        return err_set(e, ERR_IMAGE_REFUSED,
+                       "run %llu was recorded, and its entry %.64s is not in the log: it was taken away",
+                       (unsigned long long)number, hash);
+}
+
+/* The runs that are kept know the hashes of their entries. */
+static int check_marks(const char *state, struct err *e)
+{
+        struct map *hashes = NULL;
+        int r = map_new(NULL, &hashes, e);
+
+        if (r == 0)
+                r = record_each(state, keep_hash, hashes, e);
+        if (r == 0)
+                r = rundir_marked(state, check_mark, hashes, e);
+        map_free(hashes);
+        return r;
+}
+
 static int run_verify(const struct args *a, struct err *e)
 {
         AUTO(auto_free) char *state = NULL;
@@ -143,6 +177,8 @@ static int run_verify(const struct args *a, struct err *e)
                 r = load_key(a, state, &k, e);
         if (r == 0)
                 r = record_verify(state, k, args_get(a, "head"), &v, e);
+        if (r == 0)
+                r = check_marks(state, e);
         return r < 0 ? r : print_verdict(a, &v, key_id(k), e);
 }
 
@@ -186,7 +222,7 @@ static const struct command verify = {
         .n_options = 3,
         .details =
                 "A record that was changed, moved or taken out is named, with its line. Records that were taken from\n"
-                "the end are found with --head.",
+                "the end are found while their runs are kept, and with --head.",
         .examples = "  devdep-cli records verify\n  devdep-cli records verify --key records.pub --head 5e1d...\n",
         .run = run_verify,
 };

@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "cli/command.h"
 #include "cli/output.h"
+#include "cli/records.h"
 #include "cli/render.h"
 #include "cli/rundir.h"
 #include "cli/runs.h"
@@ -119,6 +120,9 @@ static int run_rm(const struct args *a, struct err *e)
         AUTO(auto_free) char *state = NULL;
         int r = state_path(&state, e);
 
+        /* What was killed has its record before it goes. */
+        if (r == 0)
+                r = records_recover(state, e);
         if (r == 0 && args_has(a, "all"))
                 return remove_all(state, e);
         if (r == 0 && a->n_positional == 0)

@@ -68,11 +68,44 @@ static int find_largest(const char *name, void *user, struct err *e)
         return 0;
 }
 
+/* STATE/runs/last: the largest number among the runs that were removed. 0: there is none. */
+static int read_last(const char *runs, uint64_t *ret, struct err *e)
+{
+        AUTO(auto_free) char *path = fs_join(runs, "last");
+        AUTO(buf_done) struct buf text = BUF_INIT;
+        int r = path ? fs_read(path, 32, &text, e) : err_nomem(e);
+
+        *ret = 0;
+        if (r != 0)
+                return r == FS_E_MISSING ? 0 : r;
+        const char *digits = buf_cstr(&text);
+        return digits ? num_u64(digits, 1, UINT64_MAX, path, ret, e) : err_nomem(e);
+}
+
+/* Two removals at a time do it one after the other. */
+static int write_last(const char *runs, uint64_t number, struct err *e)
+{
+        AUTO(auto_free) char *path = fs_join(runs, "last");
+        AUTO(auto_free) char *lock_path = fs_join(runs, ".lock");
+        AUTO(auto_free) char *text = str_printf("%llu", (unsigned long long)number);
+        AUTO(auto_close) int lock = -1;
+        uint64_t last;
+
+        if (!path || !lock_path || !text)
+                return err_nomem(e);
+        int r = fs_lock(lock_path, true, &lock, e);
+        if (r == 0)
+                r = read_last(runs, &last, e);
+        return r < 0 || last >= number ? r : fs_write_atomic(path, text, strlen(text), 0600, e);
+}
+
 /* Make the folder; a name that is taken by a run that began in the same moment is passed over. */
 static int make_folder(const char *runs, struct rundir *d, struct err *e)
 {
-        int r = fs_list(runs, find_largest, &d->number, e);
+        int r = read_last(runs, &d->number, e);
 
+        if (r == 0)
+                r = fs_list(runs, find_largest, &d->number, e);
         if (r < 0)
                 return r;
         for (;;) {
@@ -161,6 +194,41 @@ int rundir_unmarked(const char *state, int (*fn)(uint64_t number, void *user, st
         AUTO(auto_free) char *runs = fs_join(state, "runs");
         struct unmarked u = {runs, fn, user};
         int r = runs ? fs_list(runs, look_for_mark, &u, e) : err_nomem(e);
+
+        return r == FS_E_MISSING ? 0 : r;
+}
+
+struct marked {
+        const char *runs;
+        int (*fn)(uint64_t number, const char *hash, void *user, struct err *e);
+        void *user;
+};
+
+static int read_mark(const char *name, void *user, struct err *e)
+{
+        const struct marked *m = user;
+        AUTO(auto_free) char *path = str_printf("%s/%s/record", m->runs, name);
+        AUTO(buf_done) struct buf text = BUF_INIT;
+        uint64_t number = parse_number(name);
+
+        if (!path)
+                return err_nomem(e);
+        int r = number ? fs_read(path, 256, &text, e) : FS_E_MISSING;
+        if (r != 0)
+                return r == FS_E_MISSING ? 0 : r;
+        char *hash = (char *)(uintptr_t)buf_cstr(&text);
+        if (!hash)
+                return err_nomem(e);
+        hash[strcspn(hash, "\n")] = '\0';
+        return m->fn(number, hash, m->user, e);
+}
+
+int rundir_marked(const char *state, int (*fn)(uint64_t number, const char *hash, void *user, struct err *e),
+                  void *user, struct err *e)
+{
+        AUTO(auto_free) char *runs = fs_join(state, "runs");
+        struct marked m = {runs, fn, user};
+        int r = runs ? fs_list(runs, read_mark, &m, e) : err_nomem(e);
 
         return r == FS_E_MISSING ? 0 : r;
 }
@@ -311,6 +379,8 @@ static int remove_folder(const char *state, const char *runs, const struct rundi
         if (!doomed || !run)
                 return err_nomem(e);
         int r = fs_remove_tree(doomed, e);
+        if (r == 0)
+                r = write_last(runs, x->number, e);
         if (r == 0 && rename(x->path, doomed) < 0)
                 r = err_errno(e, ERR_RESOURCES, errno, "remove %s", x->path);
         if (r == 0)

@@ -21,7 +21,7 @@ struct rundir;
 
 #define RUNDIR_E_MISSING 1
 
-/* Make the next run: its number is one more than the largest ever used here. */
+/* Make the next run: its number is one more than the largest that a run here ever had, removed ones as well. */
 int rundir_new(const char *state, struct rundir **ret, struct err *e);
 struct rundir *rundir_free(struct rundir *d); /* releases the lock; always NULL */
 CLEANUP_DEFINE(struct rundir, rundir_free)
@@ -43,6 +43,9 @@ int rundir_mark(const struct rundir *d, const char *hash, struct err *e);
 /* Call fn for the number of each run without that mark, oldest name first. */
 int rundir_unmarked(const char *state, int (*fn)(uint64_t number, void *user, struct err *e), void *user,
                     struct err *e);
+/* ... and for each with it: hash is what it says. */
+int rundir_marked(const char *state, int (*fn)(uint64_t number, const char *hash, void *user, struct err *e),
+                  void *user, struct err *e);
 
 /* Reading, from any process. */
 struct rundir_entry {

@@ -116,6 +116,21 @@ int record_line_check(const void *data, size_t len, struct err *e)
         return r;
 }
 
+/* What stands behind the last newline is an append that was cut off, unless it is more than a whole entry: then a byte
+ * has taken the newline's place. */
+static int check_unfinished(const uint8_t *data, size_t len, struct err *e)
+{
+        AUTO(buf_done) struct buf line = BUF_INIT;
+        int r = len > 1 ? buf_append(&line, data, len, e) : 0;
+
+        if (r < 0 || len <= 1)
+                return r;
+        line.data[len - 1] = '\n';
+        if (record_line_check(line.data, line.len, NULL) < 0)
+                return 0;
+        return err_set(e, ERR_IMAGE_REFUSED, "an entry does not end in a newline, but in another byte");
+}
+
 /* ---- reading ---- */
 
 struct log_reader {
@@ -211,6 +226,8 @@ static int each_line(const char *path, line_fn *fn, void *user, uint64_t *ret_en
                         return r < 0 ? err_wrap(e, r, "line %llu of %s", (unsigned long long)number, path) : r;
                 reader_take(&reader, len);
         }
+        if (more == 0)
+                more = check_unfinished(reader.held.data, reader.held.len, e);
         if (more < 0)
                 return err_wrap(e, more, "line %llu of %s", (unsigned long long)number + 1, path);
         *ret_end = reader.at;
@@ -400,6 +417,8 @@ static int write_line(int fd, uint64_t end, const struct buf *line, const char *
                 r = fd_write_all(fd, line->data, line->len, path, e);
         if (r == 0 && fsync(fd) < 0)
                 r = err_errno(e, ERR_RESOURCES, errno, "write %s", path);
+        if (r == 0 && end == 0)
+                r = fs_sync_folder_of(path, e); /* the file itself may be new */
         if (r < 0 && ftruncate(fd, (off_t)end) < 0)
                 log_warning("%s has an unfinished entry: %s", path, strerror(errno));
         return r;
@@ -434,6 +453,10 @@ static int read_end(int fd, const char *path, struct chain *c, uint64_t *ret_end
         last_line(tail.data, tail.len, &line, &len);
         *ret_end = len ? (uint64_t)from + (uint64_t)(line - tail.data) + len : 0;
         *ret_unfinished = (uint64_t)size - *ret_end;
+        size_t rest = MIN((size_t)*ret_unfinished, tail.len);
+        r = check_unfinished(tail.data + tail.len - rest, rest, e);
+        if (r < 0)
+                return err_wrap(e, r, "the end of %s", path);
         if (!len)
                 return from ? err_set(e, ERR_IMAGE_REFUSED, "%s does not end in an entry", path) : 0;
         r = entry_parse(line, len, &x, e);

@@ -123,9 +123,33 @@ def test_a_change_is_found_and_named_and_so_is_what_was_taken_from_the_end(cli, 
     log_of(cli).write_bytes(lines[0] + lines[1].replace(b'"code":0', b'"code":1', 1) + lines[2])
     result = cli("records", "verify")
     assert result.error[:2] == (7, "ERR_IMAGE_REFUSED") and "line 2 of" in result.error[2] and "not what its hash says" in result.error[2]
-    log_of(cli).write_bytes(lines[0] + lines[1])
+    log_of(cli).write_bytes(lines[0] + lines[1] + lines[2][:-1] + b"\x0b")
+    result = cli("records", "verify")
+    assert result.error[:2] == (7, "ERR_IMAGE_REFUSED") and "line 3 of" in result.error[2]
+    # While a run is kept, it knows its entry; afterwards the head does.
+    for end in (b"", lines[2][:-1], lines[2][:100]):
+        log_of(cli).write_bytes(lines[0] + lines[1] + end)
+        result = cli("records", "verify")
+        assert result.error[:2] == (7, "ERR_IMAGE_REFUSED") and f"run 3 was recorded, and its entry {head} is not in the log" in result.error[2]
+    assert cli("rm", "3").status == 0
     assert cli("records", "verify").status == 0
     assert "taken away" in cli("records", "verify", "--head", head).error[2]
+
+
+@pytest.mark.guest
+def test_a_removed_run_keeps_its_record_and_its_number(cli, repo):
+    """The newest is removed, one that was killed before its record was written is, too, and a further one takes the number of neither."""
+    for _ in range(2):
+        skipped(cli, repo)
+    assert cli("rm", "2").status == 0
+    skipped(cli, repo)
+    first = log_of(cli).read_bytes().splitlines(keepends=True)
+    log_of(cli).write_bytes(b"".join(first[:2]))
+    (cli.state / "runs" / "3" / "record").unlink()
+    assert cli("rm", "--all").status == 0
+    skipped(cli, repo)
+    assert [entry["record"]["run"] for entry in json.loads(cli("records", "list", "--json").out)] == [1, 2, 3, 4]
+    assert json.loads(cli("records", "verify", "--json").out)["entries"] == 4
 
 
 @pytest.mark.guest

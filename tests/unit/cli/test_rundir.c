@@ -59,6 +59,24 @@ static void numbers_grow_and_are_never_shared(void **state)
         rundir_free(c);
 }
 
+static void the_number_of_a_removed_run_is_not_used_again(void **state)
+{
+        struct err e = ERR_INIT;
+
+        for (uint64_t expected = 1; expected <= 4; expected++) {
+                struct rundir *d = new_run(*state);
+                assert_int_equal(rundir_number(d), expected);
+                rundir_free(d);
+                if (expected != 2)
+                        assert_int_equal(rundir_remove(*state, expected, &e), 0);
+        }
+        /* An older one that is removed later changes nothing. */
+        assert_int_equal(rundir_remove(*state, 2, &e), 0);
+        struct rundir *d = new_run(*state);
+        assert_int_equal(rundir_number(d), 5);
+        rundir_free(d);
+}
+
 static void a_run_is_alive_while_its_maker_holds_the_lock(void **state)
 {
         struct rundir *d = new_run(*state);
@@ -135,6 +153,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(numbers_grow_and_are_never_shared, make_state, remove_state),
+                cmocka_unit_test_setup_teardown(the_number_of_a_removed_run_is_not_used_again, make_state,
+                                                remove_state),
                 cmocka_unit_test_setup_teardown(a_run_is_alive_while_its_maker_holds_the_lock, make_state,
                                                 remove_state),
                 cmocka_unit_test_setup_teardown(a_damaged_record_is_listed_without_one, make_state, remove_state),
