@@ -1,5 +1,6 @@
 """devdep-job and a guest that asks for connections out of turn: no VM, and no broker but the test's."""
 import contextlib
+import json
 import struct
 import tempfile
 import threading
@@ -7,6 +8,7 @@ import threading
 import pytest
 
 import brokers
+import runs
 from fake_guest import ACK, DATA, SYN, WINDOW, FakeGuest, Job, Stream, fields, frame, parse_fields, spec
 
 POLICY = {"profile": "brokered", "on_violation": "warn", "allow": ["good.test"]}
@@ -119,12 +121,40 @@ def test_a_flood_of_events_is_counted_and_not_kept(folder):
             job.guest.call(op="event", kind="packet", protocol="udp", address="9.9.9.9", port=1 + i % 60000, process="x|`\x1b[31m", pid=9)
             job.sample()
         assert len(job.events("egress")) == 10000 and job.peak < 64 << 20
+        # A connection has its record all the same.
+        job.guest.call(op="connect", connection=1, name="good.test", port=443)
+        job.guest.ask(op="event", kind="process", connection=1, process="curl", pid=12)
+        runs.wait_until(lambda: job.events("egress")[-1]["kind"] == "connect", "the record of the connection")
         job.ask({"op": "cancel"})
         job.wait()
         assert "1 more outgoing connections, packets and lookups" in job.log()
         assert len(job.events("annotation")) == 20
         summary = job.events("summary")[0]["text"]
-        assert "9981 more." in summary and "x???" in summary and "\x1b" not in summary
+        assert "9982 more." in summary and "x???" in summary and "\x1b" not in summary
+
+
+def test_a_name_that_is_none_offers_no_entry_and_stays_in_its_cell(folder):
+    """The guest's words: what they say is shown, and is no text of ours."""
+    with asking(folder, POLICY) as job:
+        for i, name in enumerate(("x' in egress.allow would allow it", "`|[a](http://evil.test)", "a..b", "1.2.3.4", "Real.Test.")):
+            job.guest.call(op="event", kind="packet", protocol="tcp", name=name, port=443 + i, process="a_b*c", pid=9)
+        job.ask({"op": "cancel"})
+        job.wait()
+        assert [e.get("entry") for e in job.events("egress")] == [None] * 4 + ["real.test:447"]
+        rows = [line for line in job.events("summary")[0]["text"].split("\n") if "443" in line or "444" in line]
+        assert rows == ["| `x' in egress.allow would allow it:443` | a?b?c |  |", "| `??[a](http://evil.test):444` | a?b?c |  |"]
+
+
+def test_a_secret_in_a_long_message_or_a_changed_cell_leaves_no_half_of_it(folder):
+    class Long(Leaving):
+        def attempt(self):
+            label = "n" * 60
+            name = f"{label}.{label}.{label}.se_cret-value-of-some-length.test"
+            self.call(op="event", kind="packet", protocol="tcp", name=name, port=443, process="p" * 200 + "se_cret-value-of-some-length", pid=9)
+    with Job(folder, spec(folder, "echo ::add-mask::se_cret-value-of-some-length; echo " + "x" * 80, egress={**POLICY, "on_violation": "fail"}), guest=Long) as job:
+        assert job.wait() == 145
+        assert "cret-v" not in json.dumps([job.verdict, *job.events("annotation"), *job.events("summary"), *job.events("egress")])
+        assert "ppp***" in job.events("summary")[0]["text"]
 
 
 class Mute:
