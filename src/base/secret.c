@@ -77,10 +77,15 @@ void *secret_heap_calloc(size_t n, size_t len)
         return calloc(n, len);
 }
 
-void secret_heap_free(void *p)
+void secret_heap_wipe(void *p)
 {
         if (p)
                 explicit_bzero(p, malloc_usable_size(p));
+}
+
+void secret_heap_free(void *p)
+{
+        secret_heap_wipe(p);
         free(p);
 }
 
@@ -211,6 +216,11 @@ int secret_view_open(int fd, size_t max, struct secret_view *ret, struct err *e)
         void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
         if (p == MAP_FAILED)
                 return err_errno(e, ERR_RESOURCES, errno, "map the memory file of secrets");
+        if (madvise(p, (size_t)st.st_size, MADV_DONTDUMP) < 0 || madvise(p, (size_t)st.st_size, MADV_DONTFORK) < 0) {
+                int errnum = errno;
+                munmap(p, (size_t)st.st_size);
+                return err_errno(e, ERR_RESOURCES, errnum, "keep secrets out of core dumps and child processes");
+        }
         *ret = (struct secret_view){.data = p, .size = (size_t)st.st_size};
         return 0;
 }

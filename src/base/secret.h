@@ -19,6 +19,7 @@ void *secret_heap_alloc(size_t len);
 void *secret_heap_calloc(size_t n, size_t len);
 void *secret_heap_realloc(void *p, size_t len);
 void secret_heap_free(void *p);
+void secret_heap_wipe(void *p); /* and not freed; NULL is fine */
 char *secret_heap_dup(const char *text);
 /* Whole process: PR_SET_DUMPABLE 0 and RLIMIT_CORE 0. */
 int secret_no_dumps(struct err *e);
@@ -43,7 +44,7 @@ int secret_area_new(const char *name, size_t size, struct secret_area *ret, stru
 int secret_area_take(int fd, struct secret_area *ret, struct err *e);
 void secret_area_done(struct secret_area *a); /* zeroes, unmaps, closes */
 
-/* The reader's side. */
+/* The reader's side: out of core dumps, not inherited; its pages are locked by the maker. */
 struct secret_view {
         const void *data; /* NULL: none */
         size_t size;

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/num.h"
+#include "base/secret.h"
 #include "guest/cgroup.h"
 #include "guest/exec.h"
 #include "guest/guest.h"
@@ -74,6 +75,7 @@ int exec_output(struct exec_pipe *p, struct err *e)
                 }
                 if (listener(p))
                         r = door_frame(listener(p), p->type, frame, (size_t)n, e);
+                secret_wipe(frame, (size_t)n);
                 if (r < 0)
                         return r;
                 if (n < (ssize_t)sizeof(frame) && p->x->state == EXEC_RUNNING)

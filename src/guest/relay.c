@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/secret.h"
 #include "guest/child.h"
 #include "guest/guest.h"
 #include "guest/reap.h"
@@ -162,7 +163,10 @@ static int pump_out(struct relay *y, bool *ret_freed, struct err *e)
                         return 0;
                 y->fd_eof = n <= 0;
                 y->status |= n < 0; /* a connection that was reset is no half-close */
-                if (n > 0 && door_write(y->s, bytes, (size_t)n, e) != (size_t)n)
+                ssize_t taken = n > 0 ? (ssize_t)door_write(y->s, bytes, (size_t)n, e) : n;
+                if (n > 0)
+                        secret_wipe(bytes, (size_t)n); /* a file of a step may hold its secrets */
+                if (taken != n)
                         return err_set(e, ERR_RESOURCES, "the stream took less than it had room for");
         }
         if (!y->fd_eof)

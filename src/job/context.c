@@ -230,9 +230,10 @@ int context_set_secrets(struct context *c, struct value *secrets, struct err *e)
         return c->has_env ? 0 : take_env(c, e);
 }
 
-void context_forget_secrets(struct context *c)
+void context_forget_secrets(struct context *c, struct masks *m)
 {
         c->secrets = value_unref(c->secrets);
+        variables_forget(c->variables, m);
 }
 
 int context_new(const struct spec *spec, struct context **ret, struct err *e)

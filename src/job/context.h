@@ -10,6 +10,7 @@
 struct buf;
 struct context;
 struct err;
+struct masks;
 struct policy;
 struct spec;
 struct value;
@@ -37,7 +38,8 @@ struct variables *context_variables(struct context *c);
 /* The context `secrets`, name to text: a new object each time, since views keep the one they saw. The first time the
  * job's `env` is evaluated; errors of its expressions are ERR_RUN_FAILED. */
 int context_set_secrets(struct context *c, struct value *secrets, struct err *e);
-void context_forget_secrets(struct context *c); /* none is there any more */
+/* None is there any more, nor a variable that holds one. */
+void context_forget_secrets(struct context *c, struct masks *m);
 
 /* The contexts by name, for views to add theirs; `github` is without what one step has. A new object in *ret. */
 int context_values(const struct context *c, struct value **ret, struct err *e);

@@ -349,8 +349,6 @@ static int pty_header(struct client *c, struct buf *b, struct err *e)
         if (r == 0)
                 r = steps_environment(j, &env, e);
         if (r == 0)
-                r = job_secrets_strip(j->secrets, &env, e);
-        if (r == 0)
                 r = strv_add(&env, "TERM=xterm-256color", e);
         for (size_t i = 0; r == 0 && i < env.n; i++)
                 r = fields_add_str(b, "env", env.v[i], e);

@@ -194,7 +194,7 @@ static int work(const struct options *o, int *ret_status, struct err *e)
         struct sandbox_report report = {0};
         struct job_config config = {.spec_digest = digest, .vm = &vm, .driver = &vm_driver_qemu, .report = &report};
         AUTO(spec_freep) struct spec *spec = NULL;
-        json_init();
+        json_wipe_memory();
         int r = confine_check(&confine, "devdep-job", there, e);
         if (r == 0)
                 r = check_journal(e);

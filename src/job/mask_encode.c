@@ -273,9 +273,27 @@ static int emit_text_forms(struct forms *f, const uint8_t *v, size_t len, struct
         return r != 0 ? r : emit_shell(f, v, len, e);
 }
 
+/* As names of hosts are written down: a value in one is looked up, and recorded, in small letters. */
+static int emit_lower(struct forms *f, const uint8_t *v, size_t len, struct err *e)
+{
+        bool differs = false;
+        for (size_t i = 0; i < len; i++) {
+                bool upper = v[i] >= 'A' && v[i] <= 'Z';
+                int r = buf_append_byte(&f->scratch, (uint8_t)(upper ? v[i] | 0x20 : v[i]), e);
+                if (r < 0)
+                        return r;
+                differs |= upper;
+        }
+        if (!differs)
+                buf_clear(&f->scratch);
+        return emit_scratch(f, e);
+}
+
 static int emit_encodings(struct forms *f, const uint8_t *v, size_t len, struct err *e)
 {
         int r = emit_base64(f, v, len, e);
+        if (r == 0)
+                r = emit_lower(f, v, len, e);
         if (r == 0)
                 r = emit_hex(f, v, len, "0123456789abcdef", e);
         if (r == 0)

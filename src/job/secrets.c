@@ -363,7 +363,7 @@ static int give_up(struct job_secrets *s, struct err *e)
 {
         struct err why = ERR_INIT;
         forget_values(s);
-        context_forget_secrets(s->job->context);
+        context_forget_secrets(s->job->context, s->job->config.masks);
         if (s->lost || !s->client)
                 return finish(s, e);
         loop_timer_in(s->timer, RELEASE_MS);
@@ -432,26 +432,6 @@ int job_secrets_taint(struct job_secrets *s, const char *path, const char *text,
         bool found = false;
         int r = s->state == NONE ? 0 : masks_found(s->job->config.masks, text, strlen(text), &found, e);
         return r < 0 || !found ? r : strv_add(&s->tainted, path, e);
-}
-
-int job_secrets_strip(struct job_secrets *s, struct strv *env, struct err *e)
-{
-        size_t kept = 0;
-        int r = 0;
-        for (size_t i = 0; s->state == RELEASED && i < env->n; i++) {
-                bool found = false;
-                if (r == 0)
-                        r = masks_found(s->job->config.masks, env->v[i], strlen(env->v[i]), &found, e);
-                if (r < 0 || found)
-                        free(env->v[i]);
-                else
-                        env->v[kept++] = env->v[i];
-        }
-        if (s->state == RELEASED && env->n) {
-                env->n = kept;
-                env->v[kept] = NULL;
-        }
-        return r;
 }
 
 /* ---- life ---- */

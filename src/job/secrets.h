@@ -44,5 +44,3 @@ int job_secrets_rotate(struct job_secrets *s, struct err *e);
 int job_secrets_release(struct job_secrets *s, bool wipe, job_secrets_fn *done, struct err *e);
 /* A file in the guest that our own text with a secret in it was written to: it is emptied when the guest is wiped. */
 int job_secrets_taint(struct job_secrets *s, const char *path, const char *text, struct err *e);
-/* After the release: leave out variables (NAME=VALUE) with a secret in them. */
-int job_secrets_strip(struct job_secrets *s, struct strv *env, struct err *e);

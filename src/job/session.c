@@ -177,6 +177,7 @@ static void take_in(struct session *s, size_t len)
         s->in += len;
         if (door_input(s->door, s->read_buf, len, &why) < 0)
                 session_fail(s, &why);
+        secret_wipe(s->read_buf, len); /* output and files of a step may hold its secrets */
 }
 
 /* Returns how many bytes came; 0 also when the session is over. */

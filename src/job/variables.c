@@ -5,7 +5,9 @@
 
 #include "base/err.h"
 #include "base/map.h"
+#include "base/secret.h"
 #include "base/str.h"
+#include "job/mask.h"
 #include "job/texts.h"
 
 struct variables {
@@ -92,4 +94,30 @@ int variables_join(struct variables *v, const struct variables *fork, struct err
         for (size_t i = fork->first_path; r == 0 && i < fork->paths.n; i++)
                 r = variables_add_path(v, fork->paths.v[i], e);
         return r;
+}
+
+/* When that cannot be told it may. */
+static bool may_hold_secret(struct masks *m, const char *text)
+{
+        bool found = true;
+        return masks_found(m, text, strlen(text), &found, NULL) < 0 || found;
+}
+
+void variables_forget(struct variables *v, struct masks *m)
+{
+        size_t kept = 0;
+        for (size_t i = 0; i < map_count(v->env); i++) {
+                char *text = map_value_at(v->env, i);
+                if (may_hold_secret(m, text))
+                        secret_wipe(text, strlen(text));
+        }
+        for (size_t i = 0; i < v->paths.n; i++) {
+                if (may_hold_secret(m, v->paths.v[i]))
+                        free(v->paths.v[i]);
+                else
+                        v->paths.v[kept++] = v->paths.v[i];
+        }
+        if (v->paths.n)
+                v->paths.v[kept] = NULL;
+        v->paths.n = kept;
 }

@@ -7,6 +7,7 @@
 
 struct err;
 struct map;
+struct masks;
 struct strv;
 struct variables;
 
@@ -24,6 +25,9 @@ int variables_add_path(struct variables *v, const char *folder, struct err *e);
 void variables_settle(struct variables *fork);
 /* What was set and added in the fork since it was made, in that order. */
 int variables_join(struct variables *v, const struct variables *fork, struct err *e);
+
+/* What holds a secret goes: such a variable is empty from now on, such a folder is none. */
+void variables_forget(struct variables *v, struct masks *m);
 
 const struct map *variables_env(const struct variables *v);    /* name to text */
 const struct strv *variables_paths(const struct variables *v); /* the last one comes first in PATH */

@@ -327,7 +327,7 @@ static const struct {
         {SECRETS_CHECK, 1 << FRESH, false, do_check},
         {SECRETS_TOOK, 1 << HELD, true, do_took},
         {SECRETS_ROTATE, 1 << HELD, true, do_rotate},
-        {SECRETS_RELEASE, 1 << FRESH | 1 << HELD | 1 << RELEASED, false, do_release},
+        {SECRETS_RELEASE, 1 << FRESH | 1 << HELD, false, do_release},
 };
 
 static int take_verb(struct server *s, uint8_t verb, struct err *e)
@@ -378,7 +378,7 @@ static int wait_for_verb(const struct server *s)
 static int serve(struct server *s, struct err *e)
 {
         int r = 0;
-        while (r == 0) {
+        while (r == 0 && s->state != RELEASED) {
                 uint8_t verb;
                 int ready = wait_for_verb(s);
                 if (ready < 0 && errno != EINTR)

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/num.h"
+#include "base/secret.h"
 
 static void header_write(uint8_t ret[YAMUX_HEADER], enum frame_type type, unsigned flags, uint32_t stream,
                          uint32_t value)
@@ -130,5 +131,6 @@ size_t yamux_output(struct yamux *y, const uint8_t **ret)
 void yamux_output_done(struct yamux *y, size_t n)
 {
         assert(n <= y->out_end - y->out_start);
+        secret_wipe(y->out + y->out_start, n); /* the next batch may be shorter */
         y->out_start += n;
 }

@@ -6,11 +6,11 @@ MIB = 1 << 20
 
 SMALL = SimpleNamespace(
     name="small", output=16 * MIB, line=4 * MIB, binary=1 * MIB, files=2000, canary=16 * MIB, canary_kills=("command", "qemu"),
-    search=64 * MIB, cycles=None, slow_agents=False)
+    search=64 * MIB, cycles=None, slow_agents=False, secret_ends=(None, "devdep-job"))
 FULL = SimpleNamespace(
     name="full", output=1024 * MIB, line=100 * MIB, binary=64 * MIB, files=100_000, canary=512 * MIB,
     canary_kills=("command", "job", "jail", "jail-init", "qemu", "source"), search=None, cycles=int(os.environ.get("SOAK_CYCLES", "200")),
-    slow_agents=True)
+    slow_agents=True, secret_ends=(None, "devdep-job", "devdep-cli", "devdep-secrets", "devdep-broker", "devdep-jail", "qemu-system-x86"))
 
 SIZE = FULL if os.environ.get("DEVDEP_ABUSE") == "full" else SMALL
 

@@ -13,6 +13,7 @@ import threading
 
 import pytest
 
+import canary as canaries
 import census
 import devdep
 import runs
@@ -208,6 +209,11 @@ class Disk:
         self.sync()
         return raw_hits(self.file, seed)
 
+    def found(self, needles):
+        """Which of these words are anywhere on it, freed blocks included."""
+        self.sync()
+        return canaries.file_hits(self.file, needles)
+
     @contextlib.contextmanager
     def synced(self):
         """Sync again and again meanwhile."""
@@ -218,9 +224,11 @@ class Disk:
                 self.sync()
         thread = threading.Thread(target=go_on)
         thread.start()
-        yield
-        over.set()
-        thread.join()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def close(self):
         subprocess.run(["umount", self.mount], check=True)

@@ -9,7 +9,7 @@ import pytest
 import devdep
 import runs
 import world as worlds
-from world import NOBODY, PRIVATE, SERVERS, SERVERS6
+from world import NOBODY, PRIVATE, SERVERS, SERVERS6, HostCli
 
 pytestmark = [pytest.mark.guest, pytest.mark.skipif(worlds.missing() is not None or devdep.USER is not None, reason="network namespaces need root")]
 ALLOWED = ["web.example.test", "web.example.test:80", "*.mirror.example.test", "nobody.example.test", f"{SERVERS[0]}/32:8080", f"[{SERVERS6[0]}]/128:8080",
@@ -47,17 +47,6 @@ def serve(world):
 
 def listening():
     return ":01BB " in pathlib.Path("/proc/thread-self/net/tcp").read_text()
-
-
-class HostCli(devdep.Cli):
-    """The command on the host of the world."""
-
-    def __init__(self, world, state):
-        super().__init__(state)
-        self.world = world
-
-    def argv(self, *args):
-        return self.world.on_host(super().argv(*args))
 
 
 @pytest.fixture(scope="module")

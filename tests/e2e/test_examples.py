@@ -8,10 +8,10 @@ import pytest
 import devdep
 import runs
 import world as worlds
-from test_egress import HostCli
-from test_vault import KV, TOKEN, signed_in
+from test_vault import KV
 from vault_replay import Replay
-from world import SERVERS, Authority, World
+from vault_scene import TOKEN, signed_in
+from world import SERVERS, Authority, HostCli, World
 
 pytestmark = [pytest.mark.guest, pytest.mark.skipif(worlds.missing() is not None, reason=str(worlds.missing()))]
 GREETING = {"greeting.h": "const char *greeting(void);\n", "greeting.c": '#include "greeting.h"\n\nconst char *greeting(void)\n{\n        return "hello from the library";\n}\n'}

@@ -1,5 +1,4 @@
 """devdep-secrets and Vault: recorded exchanges, played back strictly over TLS in a piece of internet of the test's own."""
-import contextlib
 import json
 import ssl
 import threading
@@ -10,52 +9,21 @@ import pytest
 import world as worlds
 from secrets_service import TIMEOUT, Service, order, secret
 from vault_replay import Exchange, Replay
+from vault_scene import FOREVER, TOKEN, Scene, signed_in
 from world import SERVERS, Authority, World
 
 pytestmark = pytest.mark.skipif(worlds.missing() is not None, reason=str(worlds.missing()))
-TOKEN = "hvs.test-token-of-this-job"
 ADDRESS = "https://vault.test:8200"
 JWT = Exchange("37-jwt-login-ok").body.split('"jwt":"')[1].split('"')[0]
 RECORDED = {"jwt": JWT, "jwt-token": "s.GdPH8wRzgtiA3XSxgcXTfaj6", "approle-token": "s.yDpZkEaxRTJn78YJioRLTmO1",
             "role_id": "93422640-b99c-adeb-b5c8-73b58ad658b5", "secret_id": "e5f309a5-76d3-ad3c-bad7-99713b161fa3",
             "wrapped": "s.lQgU8y8XM42y8cz0SOMpEjHN", "unwrapped": "94f3536a-7c3e-210f-ca54-df9424cdabef"}
-FOREVER = {"request_id": "x", "data": {"ttl": 0, "renewable": False}}
-
-
-class Scene:
-    """A world with a name server, an authority, and one server at vault.test."""
-
-    def __init__(self, world):
-        self.world = world
-        self.authority = Authority(world.folder)
-        self.certificate = self.authority.issue("vault.test")
-        self.ca = self.authority.bundle.read_text()
-        world.names.table["vault.test"] = [SERVERS[0]]
-        self.port = 8200
-
-    @contextlib.contextmanager
-    def replay(self, certificate=None, **substitutes):
-        # A port of its own for each test: connections of the last one may still be there.
-        self.port += 1
-        listener = self.world.socket(SERVERS[0], self.port)
-        with Replay(listener, certificate or self.certificate, **substitutes) as replay:
-            yield replay
-
-    def order(self, *secrets, **vault):
-        return order(*secrets, **{"address": f"https://vault.test:{self.port}", "ca": self.ca, **vault})
-
-    def service(self, *secrets, given=None, check=False, wrap=(), **vault):
-        return Service(self.order(*secrets, **vault), self.world, check=check, wrap=wrap, **(given or {"token": TOKEN}))
 
 
 @pytest.fixture(scope="module")
 def scene():
     with World() as world:
         yield Scene(world)
-
-
-def signed_in(replay):
-    replay.answer("GET", "/v1/auth/token/lookup-self", 200, FOREVER, token=TOKEN)
 
 
 DB = secret("PASSWORD", "secret/ci/db#pass")
@@ -174,7 +142,7 @@ def test_an_identity_token_that_is_refused_is_told_as_the_server_tells_it(scene,
             message = s.ask()
             assert f"auth/jwt/login: the server answers 400: {reason}" in message and body["jwt"] not in message
             assert len(vault.asked()) == 1
-            assert s.release() == (0, [])
+            assert s.end()[0] == 0
 
 
 APPROLE = dict(auth="approle", mount="approle", role="ci")
@@ -376,7 +344,7 @@ def test_a_server_that_is_down_is_told_after_the_tries(scene):
         began = time.monotonic()
         assert "at the last try: vault.test: " in s.ask()
         assert time.monotonic() - began < 30
-        assert s.release() == (0, [])
+        assert s.end()[0] == 0
 
 
 def test_a_certificate_that_nobody_vouches_for_ends_it_at_once(scene):

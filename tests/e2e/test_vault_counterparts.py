@@ -15,8 +15,9 @@ import pytest
 
 import world as worlds
 from secrets_service import secret
-from test_vault import CREDS, DB, JWT, JWT_LOGIN, LEASE, RECORDED, TOKEN, Scene
+from test_vault import CREDS, DB, JWT, JWT_LOGIN, LEASE, RECORDED
 from vault_replay import Exchange, Replay
+from vault_scene import TOKEN, Scene
 from world import World
 
 hvac = pytest.importorskip("hvac", reason="no hvac: apt-get install python3-hvac")

@@ -3,51 +3,14 @@ import json
 
 import pytest
 
-import devdep
 import runs
 import world as worlds
-from test_egress import HostCli
-from test_vault import CREDS, JWT, KV, METADATA, RECORDED, TOKEN, Scene, lends, newest, signed_in
+from test_vault import CREDS, JWT, KV, METADATA, RECORDED, lends, newest
 from vault_replay import Exchange
+from vault_scene import TOKEN, Work, signed_in
 from world import World
 
 pytestmark = pytest.mark.skipif(worlds.missing() is not None, reason=str(worlds.missing()))
-PROFILE = """entity: web
-domain: corp.example
-vault: {{endpoint: 'https://vault.test:{port}', auth: {auth}, {more}ca: ca.pem}}
-secrets:
-{secrets}"""
-
-
-class Work(Scene):
-    """The scene of test_vault.py, and a repository and a host that use its server."""
-
-    def __init__(self, world, folder):
-        super().__init__(world)
-        self.folder = folder
-
-    def use(self, folder, secrets, auth="token", more="", account=None, rest=""):
-        """A repository whose profile names these lines of secrets, and what this host signs in with (None: the token of the test)."""
-        state = folder / "state"
-        state.mkdir()
-        self.cli, self.repo = HostCli(self.world, state), devdep.Repo(folder / "repo")
-        self.repo.write("ca.pem", self.ca)
-        self.repo.write("devdep.yaml", PROFILE.format(port=self.port, auth=auth, more=more, secrets="".join(f"  {line}\n" for line in secrets)) + rest)
-        account = {"address": f"https://vault.test:{self.port}", "token": TOKEN} if account is None else account
-        self.account = state / "vault.conf"
-        self.account.write_text("".join(f"{key}={value}\n" for key, value in account.items()))
-        self.account.chmod(0o600)
-
-    def validate(self, *args):
-        return self.cli("validate", "--file", self.repo.path / "devdep.yaml", *args)
-
-    def workflow(self, run, **env):
-        self.repo.workflow(json.dumps({"on": "push", "jobs": {"a": {"runs-on": "default", "env": env, "steps": [{"run": run}]}}}))
-        self.repo.commit()
-
-    def run(self, run, *args, **env):
-        self.workflow(run, **env)
-        return runs.Run(self.cli("run", "--json", "--dir", self.repo.path, "--memory", "512M", *args))
 
 
 @pytest.fixture(scope="module")

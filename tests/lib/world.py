@@ -13,6 +13,8 @@ import subprocess
 import tempfile
 import threading
 
+import devdep
+
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 HOST, NAMES = "11.1.0.1", "11.1.0.53"
@@ -170,6 +172,17 @@ class World:
         """argv as a command of the host: in its namespace, with its name server."""
         script = 'mount --make-rprivate / && mount --bind "$0" /etc/resolv.conf && exec "$@"'
         return ["nsenter", f"--net=/run/netns/{self.host}", "unshare", "-m", "sh", "-c", script, str(self.folder / "resolv.conf"), *map(str, argv)]
+
+
+class HostCli(devdep.Cli):
+    """The command on the host of the world."""
+
+    def __init__(self, world, state):
+        super().__init__(state)
+        self.world = world
+
+    def argv(self, *args):
+        return self.world.on_host(super().argv(*args))
 
 
 class Authority:

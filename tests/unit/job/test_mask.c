@@ -113,6 +113,9 @@ static void the_encodings_of_a_value_are_masked(void **state)
         assert_masked(m, "p@ss\\ w\\\"rd\\'\\$1", "***");
         assert_masked(m, "p@ss w&quot;rd&apos;$1", "***");
         masks_free(m);
+        m = masks_of((const char *const[]){"AbC-12xY", NULL});
+        assert_masked(m, "looked up abc-12xy.example.test, not ABC-12XY", "looked up ***.example.test, not ABC-12XY");
+        masks_free(m);
 }
 
 static void each_telling_line_of_a_multi_line_secret_is_masked(void **state)
