@@ -64,11 +64,10 @@ struct egress_row {
         char text[NAME_TEXT + ADDRESS_TEXT + 16], process[EGRESS_TEXT], wanted[POLICY_TEXT];
 };
 
-/* A service or a mirror that could not be had, and that was told. */
+/* A destination that could not be had, and that was told. */
 struct egress_notice {
         int step;
-        char name[NAME_TEXT];
-        uint16_t port;
+        char text[NAME_TEXT + ADDRESS_TEXT + 16];
 };
 
 struct egress {

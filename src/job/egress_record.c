@@ -168,35 +168,40 @@ static int violate(struct egress *g, const struct egress_record *r, struct err *
         return ret == 0 && g->policy->on_violation == POLICY_FAIL ? fail(g, text, e) : ret;
 }
 
-/* ---- what the host itself could not give ---- */
+/* ---- what was allowed, and could not be had ---- */
 
 static bool is_notice(const struct egress_record *r)
 {
-        return str_eq(r->kind, "connect") && str_eq(r->verdict, "unreachable") && name_is_internal(r->name);
+        return str_eq(r->kind, "connect") && (str_eq(r->verdict, "unreachable") || str_eq(r->verdict, "limited"));
 }
 
-static bool was_noticed(const struct egress *g, const struct egress_record *r)
+static bool was_noticed(const struct egress *g, int step, const char *to)
 {
         for (unsigned i = 0; i < g->n_notices; i++)
-                if (g->notices[i].step == r->step && g->notices[i].port == r->port &&
-                    str_eq(g->notices[i].name, r->name))
+                if (g->notices[i].step == step && str_eq(g->notices[i].text, to))
                         return true;
         return false;
 }
 
-/* No fault of the job, which goes on: it says why what the step wanted is not there, once. */
+/* No fault of the job, which goes on: it says why what the step wanted is not there, once. A program sees no more than
+ * a connection that was reset. */
 static int notice(struct egress *g, const struct egress_record *r, struct err *e)
 {
         char text[ERR_MAX_MESSAGE];
         struct egress_notice *told = &g->notices[g->n_notices];
+        struct egress_record asked = *r;
 
-        if (g->n_notices == EGRESS_MAX_ANNOTATIONS || was_noticed(g, r))
+        if (r->name[0])
+                asked.address[0] = 0; /* by name, whichever address of it was tried */
+        if (g->n_notices == EGRESS_MAX_ANNOTATIONS)
+                return 0;
+        told->step = r->step;
+        destination(&asked, told->text, sizeof(told->text));
+        if (was_noticed(g, told->step, told->text))
                 return 0;
         g->n_notices++;
-        *told = (struct egress_notice){.step = r->step, .port = r->port};
-        str_copy(told->name, sizeof(told->name), r->name);
-        snprintf(text, sizeof(text), "%s:%u could not be reached%s%s: %s", r->name, r->port,
-                 r->mirror[0] ? "; it is this host's mirror " : "", r->mirror, r->reason);
+        snprintf(text, sizeof(text), "%s could not be reached%s%s%s%s", told->text,
+                 r->mirror[0] ? "; it is this host's mirror " : "", r->mirror, r->reason[0] ? ": " : "", r->reason);
         return annotate(g, r, "notice", text, e);
 }
 
