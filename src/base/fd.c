@@ -108,6 +108,22 @@ int fd_read_exact(int fd, void *data, size_t len, const char *what, struct err *
         return 0;
 }
 
+int fd_read_at(int fd, uint64_t at, void *data, size_t len, const char *what, struct err *e)
+{
+        uint8_t *p = data;
+        for (size_t got = 0; got < len;) {
+                ssize_t n = pread(fd, p + got, len - got, (off_t)(at + got));
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return err_errno(e, ERR_RESOURCES, errno, "read %s", what);
+                if (n == 0)
+                        return err_set(e, ERR_RESOURCES, "%s: expected %zu bytes, it ended after %zu", what, len, got);
+                got += (size_t)n;
+        }
+        return 0;
+}
+
 int fd_pipe(int ret[2], struct err *e)
 {
         return pipe2(ret, O_CLOEXEC) < 0 ? err_errno(e, ERR_RESOURCES, errno, "make a pipe") : 0;

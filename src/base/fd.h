@@ -17,6 +17,8 @@ int fd_write_all(int fd, const void *data, size_t len, const char *what, struct 
 /* Read up to end of file; more than max bytes is an error (ERR_USAGE, names `what`). */
 int fd_read_all(int fd, size_t max, const char *what, struct buf *ret, struct err *e);
 int fd_read_exact(int fd, void *data, size_t len, const char *what, struct err *e);
+/* All of len bytes from `at` on, wherever its position is. */
+int fd_read_at(int fd, uint64_t at, void *data, size_t len, const char *what, struct err *e);
 int fd_pipe(int ret[2], struct err *e);
 int fd_socketpair(int type, int ret[2], struct err *e); /* AF_UNIX */
 /* An anonymous memory file (MFD_CLOEXEC | MFD_ALLOW_SEALING). */

@@ -25,6 +25,11 @@ static int take(struct store_args *a, const char *name, const char *value, struc
                 return err_set(e, ERR_USAGE, "%s: expected a value after it", name);
         if (str_eq(name, "--scope"))
                 return add_scope(a, value, e);
+        if (str_eq(name, "--peer")) {
+                uint64_t fd;
+                a->peer = true;
+                return num_u64(value, STORE_PEER_FD, STORE_PEER_FD, name, &fd, e);
+        }
         for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
                 if (!str_eq(name, known[i].name))
                         continue;

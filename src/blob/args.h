@@ -1,14 +1,18 @@
 /* The arguments with which store_start() starts devdep-store and devdep-service. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "blob/limits.h"
 
 struct err;
 
+#define STORE_PEER_FD 4
+
 struct store_args {
         const char *artifacts, *caches, *run, *job; /* NULL: not given */
+        bool peer; /* descriptor 4 is a socket between devdep-store and devdep-service */
         const char *scopes[STORE_MAX_SCOPES];
         size_t n_scopes;
 };

@@ -7,6 +7,7 @@
 #define STORE_MAX_REQUEST (64u * 1024u) /* bytes of a request's field list */
 #define STORE_MAX_CHUNK (64u * 1024u)   /* bytes of one chunk of a stream */
 #define STORE_MAX_NAME 255u             /* bytes of an artifact's name */
+#define STORE_MAX_TYPE 127u             /* bytes of the type of an artifact that is one file */
 #define STORE_MAX_KEY 512u              /* bytes of a cache's key */
 #define STORE_MAX_KEYS 10u              /* keys of one lookup */
 #define STORE_MAX_SCOPE 1024u           /* bytes of a scope: a full ref name */

@@ -16,8 +16,9 @@
 #include "sandbox/sandbox.h"
 
 static const char usage[] =
-        "usage: devdep-store --artifacts FOLDER --run N --job KEY [--caches FOLDER --scope REF...]\n"
-        "Serves docs/protocol-store.md on descriptor 3. Started by devdep-cli, in a jail.\n";
+        "usage: devdep-store --artifacts FOLDER --run N --job KEY [--caches FOLDER --scope REF...] [--peer 4]\n"
+        "Serves docs/protocol-store.md on descriptor 3, and devdep-service on descriptor 4. Started by devdep-cli, in "
+        "a jail.\n";
 
 #define SOCKET_FD 3
 
@@ -39,8 +40,12 @@ static int open_one(const char *folder, enum store_kind kind, struct store **ret
 
 static int work(const struct store_args *a, struct err *e)
 {
-        struct store_server server = {
-                .fd = SOCKET_FD, .scopes = a->scopes, .n_scopes = a->n_scopes, .run = a->run, .job = a->job};
+        struct store_server server = {.fd = SOCKET_FD,
+                                      .service_fd = a->peer ? STORE_PEER_FD : -1,
+                                      .scopes = a->scopes,
+                                      .n_scopes = a->n_scopes,
+                                      .run = a->run,
+                                      .job = a->job};
         json_init();
         int r = sandbox_filter_apply(SANDBOX_FILTER_STORE, e);
         if (r == 0)
@@ -50,7 +55,7 @@ static int work(const struct store_args *a, struct err *e)
         if (r == 0)
                 r = store_server_run(&server, e);
         else
-                store_server_refuse(server.fd, e);
+                store_server_refuse(&server, e);
         store_free(server.artifacts);
         store_free(server.caches);
         return r;

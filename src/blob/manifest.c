@@ -15,7 +15,7 @@
 
 static const char *const common_keys[] = {"bytes", "content", "created_ms", "digest", "files",
                                           "id",    "job",     "run",        "version"};
-static const char *const artifact_keys[] = {"expires_ms", "name"};
+static const char *const artifact_keys[] = {"expires_ms", "name", "type"};
 static const char *const cache_keys[] = {"cache_version", "key", "scope"};
 
 static int check_keys(enum store_kind kind, const json_t *o, struct err *e)
@@ -69,6 +69,15 @@ static int take_cache(const json_t *o, struct store_entry *x, struct err *e)
         return r < 0 || cache_scope_is_valid(x->scope) ? r : err_set(e, ERR_USAGE, "scope: expected a full ref name");
 }
 
+static int take_artifact(const json_t *o, struct store_entry *x, struct err *e)
+{
+        int r = take_int(o, "expires_ms", 0, STORE_MAX_TIME_MS, &x->expires_ms, e);
+        if (r < 0 || !json_object_get(o, "type"))
+                return r;
+        r = take_text(o, "type", x->type, sizeof(x->type), e);
+        return r < 0 || artifact_type_is_valid(x->type) ? r : err_set(e, ERR_USAGE, "type: expected a MIME type");
+}
+
 static int take_maker(const json_t *o, struct store_entry *x, struct err *e)
 {
         int r = take_text(o, "run", x->run, sizeof(x->run), e);
@@ -111,8 +120,7 @@ int manifest_parse(enum store_kind kind, const void *data, size_t len, struct st
                 r = take_maker(o, ret, e);
         if (r < 0)
                 return r;
-        return kind == STORE_ARTIFACTS ? take_int(o, "expires_ms", 0, STORE_MAX_TIME_MS, &ret->expires_ms, e)
-                                       : take_cache(o, ret, e);
+        return kind == STORE_ARTIFACTS ? take_artifact(o, ret, e) : take_cache(o, ret, e);
 }
 
 int manifest_write(enum store_kind kind, const struct store_entry *x, struct buf *ret, struct err *e)
@@ -126,7 +134,8 @@ int manifest_write(enum store_kind kind, const struct store_entry *x, struct buf
         if (!o)
                 return err_nomem(e);
         int failed = kind == STORE_ARTIFACTS
-                             ? json_object_set_new(o, "expires_ms", json_integer((json_int_t)x->expires_ms))
+                             ? json_object_set_new(o, "expires_ms", json_integer((json_int_t)x->expires_ms)) |
+                                       (*x->type ? json_object_set_new(o, "type", json_string(x->type)) : 0)
                              : json_object_set_new(o, "scope", json_string(x->scope)) |
                                        json_object_set_new(o, "cache_version", json_string(x->version));
         if (failed)

@@ -20,6 +20,7 @@ struct store_entry {
         char digest[HASH_HEX_SIZE];      /* SHA-256 of the archive */
         uint64_t bytes;                  /* of the archive */
         uint64_t files, content;         /* regular files in it, and their bytes */
+        char type[STORE_MAX_TYPE + 1];   /* artifacts that are one file as it is: its MIME type, else "" */
         uint64_t created_ms, expires_ms; /* since the epoch; expires_ms: artifacts */
         char run[STORE_MAX_RUN + 1];     /* who made it */
         char job[STORE_MAX_JOB + 1];

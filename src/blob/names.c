@@ -50,6 +50,14 @@ const char *artifact_name_problem(const char *name)
         return text_problem(name, STORE_MAX_NAME, "is longer than 255 bytes");
 }
 
+bool artifact_type_is_valid(const char *type)
+{
+        static const char token[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~";
+        size_t n = strspn(type, token);
+        size_t m = n && type[n] == '/' ? strspn(type + n + 1, token) : 0;
+        return m && !type[n + 1 + m] && n + 1 + m <= STORE_MAX_TYPE;
+}
+
 /* Bytes that are no UTF-8 are passed over: file names of this host may have them. */
 static bool path_has_control(const char *path)
 {

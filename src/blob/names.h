@@ -16,3 +16,5 @@ const char *cache_key_problem(const char *key);
 bool cache_scope_is_valid(const char *scope);
 /* 64 lower-case hexadecimal digits. */
 bool digest_is_valid(const char *hex);
+/* A MIME type: two tokens of RFC 9110 with a slash between them, at most STORE_MAX_TYPE bytes. */
+bool artifact_type_is_valid(const char *type);

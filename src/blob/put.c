@@ -224,6 +224,7 @@ int store_put_new(struct store *s, const struct store_what *w, struct store_put 
         str_copy(p->entry.name, sizeof(p->entry.name), w->name);
         str_copy(p->entry.scope, sizeof(p->entry.scope), w->scope ? w->scope : "");
         str_copy(p->entry.version, sizeof(p->entry.version), w->version ? w->version : "");
+        str_copy(p->entry.type, sizeof(p->entry.type), w->type ? w->type : "");
         str_copy(p->entry.run, sizeof(p->entry.run), w->run);
         str_copy(p->entry.job, sizeof(p->entry.job), w->job);
         int r = store_lock(s, e);
@@ -352,6 +353,8 @@ int store_put_commit(struct store_put *p, struct store_entry *ret, struct err *e
         int r = tar_reader_finish(p->tar, e);
         if (r == 0 && p->store->kind == STORE_ARTIFACTS && p->entry.files == 0)
                 r = err_set(e, ERR_USAGE, "an artifact without a file");
+        if (r == 0 && *p->entry.type && p->entry.files != 1)
+                r = err_set(e, ERR_USAGE, "an artifact that is one file, and has several");
         if (r == 0)
                 r = hash_finish(p->hash, digest, e);
         if (r == 0)

@@ -34,6 +34,10 @@ static int parse_put_artifact(struct store_request *r, struct err *e)
         if (rc == 0)
                 rc = fields_u64(r->fields, "days", STORE_MAX_DAYS, &days, e);
         if (rc == 0)
+                rc = fields_str_opt(r->fields, "type", "", &r->type, e);
+        if (rc == 0 && *r->type && !artifact_type_is_valid(r->type))
+                return bad(e, "type", "a MIME type");
+        if (rc == 0)
                 rc = fields_u64(r->fields, "overwrite", 1, &overwrite, e);
         if (rc == 0 && days == 0)
                 return bad(e, "days", "at least 1");
@@ -78,6 +82,7 @@ static const struct {
         [STORE_OP_LIST_ARTIFACTS] = {"list-artifacts", parse_nothing},
         [STORE_OP_GET_ARTIFACT] = {"get-artifact", parse_get},
         [STORE_OP_PUT_ARTIFACT] = {"put-artifact", parse_put_artifact},
+        [STORE_OP_DELETE_ARTIFACT] = {"delete-artifact", parse_get},
         [STORE_OP_FIND_CACHE] = {"find-cache", parse_find},
         [STORE_OP_GET_CACHE] = {"get-cache", parse_get},
         [STORE_OP_PUT_CACHE] = {"put-cache", parse_put_cache},

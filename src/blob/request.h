@@ -15,6 +15,7 @@ enum store_op {
         STORE_OP_LIST_ARTIFACTS,
         STORE_OP_GET_ARTIFACT,
         STORE_OP_PUT_ARTIFACT,
+        STORE_OP_DELETE_ARTIFACT,
         STORE_OP_FIND_CACHE,
         STORE_OP_GET_CACHE,
         STORE_OP_PUT_CACHE,
@@ -25,8 +26,9 @@ enum store_op {
 struct store_request {
         struct fields *fields;
         enum store_op op;
-        uint64_t id;                      /* get */
+        uint64_t id;                      /* get, delete */
         const char *name;                 /* put: artifact */
+        const char *type;                 /* put: artifact; "" for most */
         uint32_t days;                    /* put: artifact */
         bool overwrite;                   /* put: artifact */
         const char *keys[STORE_MAX_KEYS]; /* find: in order; put: one */

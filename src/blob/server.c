@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/num.h"
 #include "base/str.h"
 #include "blob/request.h"
@@ -23,6 +25,8 @@ CLEANUP_DEFINE(struct hash, hash_free)
 
 struct serving {
         const struct store_server *config;
+        int fd;
+        bool is_service;
         struct out out;
         struct buf chunk; /* of the client's stream */
 };
@@ -176,14 +180,14 @@ static int lost(struct err *e)
 static int read_chunk(struct serving *s, struct err *e)
 {
         uint8_t word[4];
-        if (fd_read_exact(s->config->fd, word, sizeof(word), "a chunk", e) < 0)
+        if (fd_read_exact(s->fd, word, sizeof(word), "a chunk", e) < 0)
                 return lost(e);
         uint32_t len = num_be32(word);
         if (len > SERVE_MAX_CHUNK)
                 return err_set(e, ERR_PROTOCOL, "a chunk: expected at most %u bytes, found %u", SERVE_MAX_CHUNK, len);
         buf_clear(&s->chunk);
         int r = buf_reserve(&s->chunk, len, e);
-        if (r == 0 && fd_read_exact(s->config->fd, s->chunk.data, len, "a chunk", e) < 0)
+        if (r == 0 && fd_read_exact(s->fd, s->chunk.data, len, "a chunk", e) < 0)
                 return lost(e);
         s->chunk.len = len;
         return r;
@@ -195,7 +199,7 @@ static int read_end(struct serving *s, bool *ret_whole, struct err *e)
         AUTO(buf_done) struct buf list = BUF_INIT;
         struct fields *f = NULL;
         const char *status = "";
-        int r = serve_read(s->config->fd, STORE_MAX_REQUEST, &list, e);
+        int r = serve_read(s->fd, STORE_MAX_REQUEST, &list, e);
         if (r == SERVE_E_CLOSED)
                 return lost(e);
         if (r == 0)
@@ -270,9 +274,18 @@ static int do_put_artifact(struct serving *s, const struct store_request *q, str
         const struct store_what w = {.name = q->name,
                                      .run = s->config->run,
                                      .job = s->config->job,
+                                     .type = q->type,
                                      .days = q->days,
                                      .overwrite = q->overwrite};
         return do_put(s, s->config->artifacts, &w, e);
+}
+
+static int do_delete(struct serving *s, const struct store_request *q, struct err *e)
+{
+        int r = store_remove(s->config->artifacts, q->id, e);
+        if (r == STORE_E_MISSING)
+                return err_set(e, ERR_USAGE, "there is no artifact %" PRIu64 " any more", q->id);
+        return r < 0 ? r : send_ok(s, NULL, e);
 }
 
 static int do_put_cache(struct serving *s, const struct store_request *q, struct err *e)
@@ -288,8 +301,16 @@ static int do_put_cache(struct serving *s, const struct store_request *q, struct
 
 /* ---- the connection ---- */
 
+static bool may_ask(const struct serving *s, enum store_op op)
+{
+        return s->is_service ? op == STORE_OP_PUT_ARTIFACT || op == STORE_OP_DELETE_ARTIFACT
+                             : op != STORE_OP_DELETE_ARTIFACT;
+}
+
 static int handle(struct serving *s, const struct store_request *q, struct err *e)
 {
+        if (!may_ask(s, q->op))
+                return err_set(e, ERR_PROTOCOL, "an operation that is not for this client");
         switch (q->op) {
         case STORE_OP_LIST_ARTIFACTS:
                 return do_list(s, e);
@@ -297,6 +318,8 @@ static int handle(struct serving *s, const struct store_request *q, struct err *
                 return do_get(s, s->config->artifacts, q, e);
         case STORE_OP_PUT_ARTIFACT:
                 return do_put_artifact(s, q, e);
+        case STORE_OP_DELETE_ARTIFACT:
+                return do_delete(s, q, e);
         case STORE_OP_FIND_CACHE:
                 return do_find(s, q, e);
         case STORE_OP_GET_CACHE:
@@ -326,24 +349,63 @@ static int serve(struct serving *s, const struct buf *data, struct err *e)
         return -1;
 }
 
-void store_server_refuse(int fd, const struct err *why)
+void store_server_refuse(const struct store_server *s, const struct err *why)
 {
-        struct out out = {.fd = fd};
-        answer_failure(&out, why, NULL);
-        out_done(&out);
+        const int fds[] = {s->fd, s->service_fd};
+        for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+                struct out out = {.fd = fds[i]};
+                if (fds[i] >= 0)
+                        answer_failure(&out, why, NULL);
+                out_done(&out);
+        }
+}
+
+/* One request. SERVE_E_CLOSED. */
+static int turn(struct serving *s, struct err *e)
+{
+        AUTO(buf_done) struct buf request = BUF_INIT;
+        int r = serve_read(s->fd, STORE_MAX_REQUEST, &request, e);
+        return r == 0 ? serve(s, &request, e) : r;
+}
+
+static void serving_done(struct serving *s)
+{
+        out_done(&s->out);
+        buf_done(&s->chunk);
+        s->fd = fd_close(s->fd);
+}
+
+/* What it breaks is its own connection's end, and no matter of the job's. */
+static void turn_of_service(struct serving *s)
+{
+        struct err why = ERR_INIT;
+        int r = turn(s, &why);
+        if (r < 0 && why.code != ERR_CANCELLED)
+                log_warning("devdep-service: %s", why.msg);
+        if (r != 0)
+                serving_done(s);
+}
+
+static int wait_for(struct serving *job, struct serving *service, struct err *e)
+{
+        struct pollfd fds[] = {{.fd = job->fd, .events = POLLIN}, {.fd = service->fd, .events = POLLIN}};
+        if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+                return err_errno(e, ERR_RESOURCES, errno, "wait for a request");
+        if (fds[1].revents)
+                turn_of_service(service);
+        return fds[0].revents ? turn(job, e) : 0;
 }
 
 int store_server_run(const struct store_server *c, struct err *e)
 {
-        struct serving s = {.config = c, .out = {.fd = c->fd}};
-        int r = answer_greet(&s.out, STORE_PROTOCOL, e);
-        while (r == 0) {
-                AUTO(buf_done) struct buf request = BUF_INIT;
-                r = serve_read(c->fd, STORE_MAX_REQUEST, &request, e);
-                if (r == 0)
-                        r = serve(&s, &request, e);
-        }
-        out_done(&s.out);
-        buf_done(&s.chunk);
+        struct serving job = {.config = c, .fd = c->fd, .out = {.fd = c->fd}};
+        struct serving service = {.config = c, .fd = c->service_fd, .is_service = true, .out = {.fd = c->service_fd}};
+        int r = answer_greet(&job.out, STORE_PROTOCOL, e);
+        if (service.fd >= 0 && answer_greet(&service.out, STORE_PROTOCOL, NULL) < 0)
+                serving_done(&service);
+        while (r == 0)
+                r = wait_for(&job, &service, e);
+        serving_done(&job);
+        serving_done(&service);
         return r == SERVE_E_CLOSED ? 0 : r;
 }

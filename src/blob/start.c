@@ -10,6 +10,7 @@
 #include "base/num.h"
 #include "base/program.h"
 #include "base/str.h"
+#include "blob/args.h"
 #include "blob/limits.h"
 #include "loop/spawn.h"
 
@@ -32,6 +33,10 @@ static int build_argv(const struct store_start *s, struct strv *argv, struct err
         int r = 0;
         for (size_t i = 0; r == 0 && i < ARRAY_SIZE(fixed); i++)
                 r = strv_add(argv, fixed[i], e);
+        if (r == 0 && s->peer_fd >= 0)
+                r = strv_add(argv, "--peer", e);
+        if (r == 0 && s->peer_fd >= 0)
+                r = strv_addf(argv, e, "%d", STORE_PEER_FD);
         if (r == 0 && s->artifacts)
                 r = strv_add(argv, "--artifacts", e);
         if (r == 0 && s->artifacts)
@@ -54,7 +59,7 @@ static unsigned build_binds(const struct store_start *s, struct sandbox_bind *b)
         for (unsigned i = 0; i < sandbox_n_binds_libraries; i++)
                 b[n++] = sandbox_binds_libraries[i];
         if (s->artifacts)
-                b[n++] = (struct sandbox_bind){.from = s->artifacts, .to = JAIL_ARTIFACTS, .writable = true};
+                b[n++] = (struct sandbox_bind){.from = s->artifacts, .to = JAIL_ARTIFACTS, .writable = !s->service};
         if (s->caches)
                 b[n++] = (struct sandbox_bind){.from = s->caches, .to = JAIL_CACHES, .writable = true};
         return n;
@@ -82,12 +87,17 @@ static int start_jailed(const struct store_start *s, const char *program, int so
         jail.limits = limits;
         jail.n_limits = ARRAY_SIZE(limits);
         jail.filter = s->service ? SANDBOX_FILTER_SERVICE_START : SANDBOX_FILTER_STORE_START;
-        const struct spawn_fd fds[] = {{socket, 3}, {s->log_fd, 2}};
+        struct spawn_fd fds[3] = {{socket, 3}};
+        unsigned n_fds = 1;
+        if (s->log_fd >= 0)
+                fds[n_fds++] = (struct spawn_fd){s->log_fd, 2};
+        if (s->peer_fd >= 0)
+                fds[n_fds++] = (struct spawn_fd){s->peer_fd, STORE_PEER_FD};
         const struct sandbox_exec exec = {.path = program,
                                           .argv = argv.v,
                                           .envp = env,
                                           .fds = fds,
-                                          .n_fds = s->log_fd < 0 ? 1 : 2,
+                                          .n_fds = n_fds,
                                           .enter = s->enter,
                                           .n_enter = s->n_enter,
                                           .die_with_parent = true};

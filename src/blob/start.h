@@ -1,5 +1,5 @@
-/* Starting devdep-store, and devdep-service, which has the caches alone: for devdep-cli (later devdep-runner), which is
- * trusted more than the process it starts.
+/* Starting devdep-store, and devdep-service, which may read the artifacts and not change them: for devdep-cli (later
+ * devdep-runner), which is trusted more than the process it starts.
  *
  * The starter makes the two folders, and starts devdep-store in a jail that shows these, writable and without leave to
  * execute, and the system's libraries. What the job may reach is decided here: the folders and the scopes. */
@@ -17,7 +17,7 @@ struct err;
 
 struct store_start {
         bool service;              /* devdep-service, not devdep-store */
-        const char *artifacts;     /* folder of the run's artifacts (store_place_artifacts()); NULL: none, a service */
+        const char *artifacts;     /* folder of the run's artifacts (store_place_artifacts()); */
         const char *caches;        /* folder of the repository's caches; NULL: no caches */
         const char *const *scopes; /* of caches: the first is the one that is written */
         size_t n_scopes;
@@ -27,11 +27,12 @@ struct store_start {
         gid_t gid;
         const int *enter; /* entries of a control group (sandbox/cgroup.h) */
         unsigned n_enter;
-        int log_fd; /* its standard error, for example a memfd; -1: none */
+        int peer_fd; /* the end of a socket between the two; -1: none */
+        int log_fd;  /* its standard error, for example a memfd; -1: none */
 };
 #define STORE_START_INIT                                                                                               \
         {                                                                                                              \
-                .uid = (uid_t)-1, .gid = (gid_t)-1, .log_fd = -1                                                       \
+                .uid = (uid_t)-1, .gid = (gid_t)-1, .peer_fd = -1, .log_fd = -1                                        \
         }
 
 /* Failure to open the folders is not reported here but by the first answer. The child's socket is for devdep-job's

@@ -77,8 +77,9 @@ struct store_what {
         const char *name;            /* or key; must be valid (names.h) */
         const char *scope, *version; /* caches */
         const char *run, *job;
-        uint32_t days;  /* artifacts: how long it is kept */
-        bool overwrite; /* artifacts: in place of the one of that name */
+        const char *type; /* artifacts: as in an entry; NULL: none */
+        uint32_t days;    /* artifacts: how long it is kept */
+        bool overwrite;   /* artifacts: in place of the one of that name */
 };
 /* Begin: STORE_E_EXISTS. The bytes are those of a tar archive; what is no such archive, or past a limit, is ERR_USAGE,
  * a host without room ERR_RESOURCES. After an error only store_put_free() is allowed. */

@@ -1,7 +1,10 @@
 /* What a job has on the host beside devdep-job: its VM, and the programs that stand between it and the host. */
 #include "cli/process_internal.h"
 
+#include <sys/socket.h>
+
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "cli/actions.h"
 #include "cli/egress.h"
@@ -208,13 +211,24 @@ static int start_shelves(struct process *p, const struct store_start *start, con
 
 int process_start_store(struct process *p, const struct process_config *c, struct err *e)
 {
-        int r = c->store ? start_shelves(p, c->store, "store", &p->store, e) : 0;
+        AUTO(auto_close) int store_end = -1;
+        AUTO(auto_close) int service_end = -1;
+        int pair[2], r = 0;
 
-        if (r < 0 || !c->store || !c->store->caches)
+        if (!c->store)
+                return 0;
+        struct store_start store = *c->store, service = *c->store;
+        if (store.caches) {
+                r = fd_socketpair(SOCK_STREAM, pair, e);
+                if (r < 0)
+                        return r;
+                store.peer_fd = store_end = pair[0];
+                service.peer_fd = service_end = pair[1];
+        }
+        r = start_shelves(p, &store, "store", &p->store, e);
+        if (r < 0 || !store.caches)
                 return r;
-        struct store_start service = *c->store;
         service.service = true;
-        service.artifacts = NULL;
         return start_shelves(p, &service, "service", &p->service, e);
 }
 

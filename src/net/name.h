@@ -19,5 +19,8 @@ int name_normalise(const void *name, size_t len, char ret[NAME_TEXT], struct err
 #define NAME_INTERNAL ".devdep.internal"
 #define NAME_RESULTS "results" NAME_INTERNAL
 #define NAME_RESULTS_PORT 80u
+/* What the token of a job calls its run and itself to it. */
+#define NAME_RESULTS_RUN "run"
+#define NAME_RESULTS_JOB "job"
 /* Is it one of the host's own services in the guest: below devdep.internal? A normalised name. */
 bool name_is_internal(const char *name);

@@ -52,6 +52,8 @@ LIST(files_write) = {"unlink",          "unlinkat",  "mkdir",    "mkdirat",   "r
 /* Of files_read and files_write only what devdep-store does: no modes, no owners, no links. qsort() asks sysinfo. */
 LIST(store_files) = {"openat", "getdents64", "mkdirat",   "unlinkat", "renameat", "fsync",
                      "flock",  "fstatfs",    "utimensat", "sysinfo",  NULL};
+/* devdep-store's two sockets. */
+LIST(two_sockets) = {"poll", NULL};
 LIST(folders) = {"chdir", "fchdir", NULL};
 LIST(start) = {"execve", "execveat", "prctl", NULL};
 LIST(filters) = {"seccomp", NULL};
@@ -91,10 +93,12 @@ static const char *const *const tool_allow[] = {memory,     code,        end,   
 static const char *const *const planner_allow[] = {memory, end, time_calls, bytes, SANITIZER NULL};
 static const char *const *const init_allow[] = {memory, end,        time_calls, bytes,         waiting,
                                                 who,    init_calls, signals,    SANITIZER NULL};
-static const char *const *const store_allow[] = {memory, end, time_calls, bytes, store_files, SANITIZER NULL};
+static const char *const *const store_allow[] = {memory,      end,         time_calls,    bytes,
+                                                 store_files, two_sockets, SANITIZER NULL};
 /* Signals whole: it is alone in a pid namespace of its own. */
-static const char *const *const store_start_allow[] = {
-        memory, code, end, time_calls, bytes, who, files_read, store_files, start, filters, signals, SANITIZER NULL};
+static const char *const *const store_start_allow[] = {memory,  code,       end,           time_calls,  bytes,
+                                                       who,     files_read, store_files,   two_sockets, start,
+                                                       filters, signals,    SANITIZER NULL};
 
 static const char *const *const service_allow[] = {memory,  end,         time_calls,    bytes,
                                                    waiting, store_files, SANITIZER NULL};

@@ -8,7 +8,6 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/num.h"
-#include "base/secret.h"
 #include "base/str.h"
 #include "blob/names.h"
 #include "blob/store.h"
@@ -16,21 +15,13 @@
 #include "codec/tar.h"
 #include "service/limits.h"
 #include "service/upload.h"
+#include "service/uploads.h"
 
 #define FILE_NAME "archive" /* in the shelf's tar */
 #define VERSION_SALT "@actions/cache\n"
 
-struct pending {
-        char token[CACHES_TOKEN_SIZE]; /* "": free */
-        char key[STORE_MAX_KEY + 1], version[HASH_HEX_SIZE];
-        uint64_t began; /* order */
-        struct upload *upload;
-};
-
 struct caches {
         struct caches_config config;
-        struct pending pending[SERVICE_MAX_UPLOADS];
-        uint64_t n_begun;
         uint64_t told[SERVICE_MAX_DOWNLOADS]; /* ids; a ring */
         size_t n_told;
 };
@@ -45,16 +36,8 @@ int caches_new(const struct caches_config *config, struct caches **ret, struct e
         return 0;
 }
 
-static void end(struct pending *p)
-{
-        upload_free(p->upload);
-        *p = (struct pending){0};
-}
-
 struct caches *caches_free(struct caches *c)
 {
-        for (size_t i = 0; c && i < SERVICE_MAX_UPLOADS; i++)
-                end(&c->pending[i]);
         free(c);
         return NULL;
 }
@@ -83,25 +66,6 @@ static int own_version(const char *version, char ret[HASH_HEX_SIZE], struct err 
 
 /* ---- saving ---- */
 
-static struct pending *find(struct caches *c, const char *key, const char *version)
-{
-        for (size_t i = 0; i < SERVICE_MAX_UPLOADS; i++)
-                if (*c->pending[i].token && str_eq(c->pending[i].key, key) && str_eq(c->pending[i].version, version))
-                        return &c->pending[i];
-        return NULL;
-}
-
-/* A free place; else that of the oldest. */
-static struct pending *make_place(struct caches *c)
-{
-        struct pending *oldest = &c->pending[0];
-        for (size_t i = 0; i < SERVICE_MAX_UPLOADS; i++)
-                if (c->pending[i].began < oldest->began)
-                        oldest = &c->pending[i];
-        end(oldest);
-        return oldest;
-}
-
 static int is_taken(struct caches *c, const char *key, const char *version, struct err *e)
 {
         AUTO(store_list_done) struct store_list all = {0};
@@ -113,34 +77,22 @@ static int is_taken(struct caches *c, const char *key, const char *version, stru
         return r;
 }
 
-int caches_create(struct caches *c, const char *key, const char *version, char ret_token[CACHES_TOKEN_SIZE],
+int caches_create(struct caches *c, const char *key, const char *version, char ret_token[UPLOADS_TOKEN_SIZE],
                   struct err *e)
 {
-        struct pending p = {.began = ++c->n_begun};
-        uint8_t random[(CACHES_TOKEN_SIZE - 1) / 2];
+        struct upload_what what = {.kind = UPLOAD_CACHE};
         int r = check_key(key, e);
         if (r == 0)
-                r = own_version(version, p.version, e);
-        if (r == 0)
-                r = find(c, key, p.version) ? CACHES_E_EXISTS : is_taken(c, key, p.version, e);
-        if (r == 0)
-                r = upload_new(c->config.store, CACHE_MAX_BYTES, &p.upload, e);
+                r = own_version(version, what.version, e);
+        if (r < 0)
+                return r;
+        if (uploads_named(c->config.uploads, UPLOAD_CACHE, key, what.version, NULL))
+                return CACHES_E_EXISTS;
+        r = is_taken(c, key, what.version, e);
         if (r != 0)
                 return r;
-        secret_random(random, sizeof(random));
-        num_to_hex(random, sizeof(random), p.token);
-        str_copy(p.key, sizeof(p.key), key);
-        str_copy(ret_token, CACHES_TOKEN_SIZE, p.token);
-        *make_place(c) = p;
-        return 0;
-}
-
-struct upload *caches_upload(struct caches *c, const char *token)
-{
-        for (size_t i = 0; i < SERVICE_MAX_UPLOADS; i++)
-                if (*token && str_eq(c->pending[i].token, token))
-                        return c->pending[i].upload;
-        return NULL;
+        str_copy(what.name, sizeof(what.name), key);
+        return uploads_begin(c->config.uploads, &what, CACHE_MAX_BYTES, ret_token, e);
 }
 
 static int put_bytes(const void *data, size_t len, void *user, struct err *e)
@@ -167,18 +119,19 @@ static int put_all(struct store_put *put, struct upload *u, struct err *e)
         return r < 0 ? r : store_put_write(put, tail.data, tail.len, e);
 }
 
-static int save(struct caches *c, const struct pending *p, uint64_t *ret_id, struct err *e)
+static int save(struct caches *c, const char *key, const char *version, struct upload *u, uint64_t *ret_id,
+                struct err *e)
 {
-        const struct store_what what = {.name = p->key,
+        const struct store_what what = {.name = key,
                                         .scope = c->config.scopes[0],
-                                        .version = p->version,
+                                        .version = version,
                                         .run = c->config.run,
                                         .job = c->config.job};
         AUTO(store_put_freep) struct store_put *put = NULL;
         struct store_entry x;
         int r = store_put_new(c->config.store, &what, &put, e);
         if (r == 0)
-                r = put_all(put, p->upload, e);
+                r = put_all(put, u, e);
         if (r == 0)
                 r = store_put_commit(put, &x, e);
         if (r == 0)
@@ -191,17 +144,15 @@ int caches_finalize(struct caches *c, const char *key, const char *version, uint
 {
         char own[HASH_HEX_SIZE];
         int r = own_version(version, own, e);
-        struct pending *p = r == 0 ? find(c, key, own) : NULL;
+        struct upload *u = r == 0 ? uploads_named(c->config.uploads, UPLOAD_CACHE, key, own, NULL) : NULL;
         if (r < 0)
                 return r;
-        if (!p)
+        if (!u)
                 return CACHES_E_MISSING;
-        if (!upload_is_whole(p->upload) || upload_size(p->upload) != size)
-                r = err_set(e, ERR_USAGE, "the upload is not whole: %llu bytes came, %llu were announced",
-                            (unsigned long long)upload_size(p->upload), (unsigned long long)size);
-        else
-                r = save(c, p, ret_id, e);
-        end(p);
+        r = upload_check(u, size, e);
+        if (r == 0)
+                r = save(c, key, own, u, ret_id, e);
+        uploads_end(c->config.uploads, u);
         return r;
 }
 

@@ -10,19 +10,18 @@
 #include <stdint.h>
 
 #include "blob/limits.h"
+#include "service/uploads.h"
 
 struct caches;
 struct err;
 struct store;
-struct upload;
 
 #define CACHES_E_MISSING 1
 #define CACHES_E_EXISTS 2
 
-#define CACHES_TOKEN_SIZE 33
-
 struct caches_config {
-        struct store *store;       /* a writer's */
+        struct store *store; /* a writer's */
+        struct uploads *uploads;
         const char *const *scopes; /* the first is the one that is written */
         size_t n_scopes;
         const char *run, *job;
@@ -31,11 +30,9 @@ struct caches_config {
 int caches_new(const struct caches_config *config, struct caches **ret, struct err *e);
 struct caches *caches_free(struct caches *c); /* always NULL */
 
-/* ERR_USAGE in all of these: a key or version that is none. CACHES_E_EXISTS: the key is taken. Past
- * SERVICE_MAX_UPLOADS the oldest upload is given up. */
-int caches_create(struct caches *c, const char *key, const char *version, char ret_token[CACHES_TOKEN_SIZE],
+/* ERR_USAGE in all of these: a key or version that is none. CACHES_E_EXISTS: the key is taken. */
+int caches_create(struct caches *c, const char *key, const char *version, char ret_token[UPLOADS_TOKEN_SIZE],
                   struct err *e);
-struct upload *caches_upload(struct caches *c, const char *token); /* NULL: none, or none any more */
 /* The upload becomes an entry, on disk before this returns, and is over in any case. */
 int caches_finalize(struct caches *c, const char *key, const char *version, uint64_t size, uint64_t *ret_id,
                     struct err *e);

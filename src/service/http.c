@@ -254,16 +254,17 @@ int http_block_list(const uint8_t *data, size_t len, int (*fn)(const char *id, v
                 c.at = close + 2;
         }
         skip_blanks(&c);
-        if (!eat(&c, "<BlockList>"))
+        bool empty = eat(&c, "<BlockList/>"); /* of an upload without a byte */
+        if (!empty && !eat(&c, "<BlockList>"))
                 return bad("its list of blocks is none", e);
-        for (skip_blanks(&c); eat(&c, "<Latest>"); skip_blanks(&c)) {
+        for (skip_blanks(&c); !empty && eat(&c, "<Latest>"); skip_blanks(&c)) {
                 int r = take_id(&c, id, e);
                 if (r == 0)
                         r = fn(id, user, e);
                 if (r < 0)
                         return r;
         }
-        if (!eat(&c, "</BlockList>"))
+        if (!empty && !eat(&c, "</BlockList>"))
                 return bad("its list of blocks has something else in it", e);
         skip_blanks(&c);
         return c.at == c.end ? 0 : bad("something follows its list of blocks", e);

@@ -14,4 +14,6 @@
 #define SERVICE_MAX_BLOCK_ID 88u               /* characters: 64 bytes in base64 */
 #define SERVICE_MAX_UPLOADS 8u                 /* of a job, at once */
 #define SERVICE_MAX_DOWNLOADS 256u             /* entries that a job was told of; past it the oldest is forgotten */
+#define SERVICE_MAX_NAMES ((size_t)48 << 20)   /* bytes of the names in a zip that becomes an artifact */
+#define SERVICE_MAX_ZIPS 16u                   /* artifacts that are being sent as a zip, at once */
 #define SERVICE_CHUNK ((size_t)64 << 10)       /* bytes of an archive in memory, for each connection */

@@ -1,8 +1,8 @@
 /* devdep-service: what a job reaches under http://results.devdep.internal. Started by store_start() only;
  * man/devdep-service.8.
  *
- * Stages: 1. in its jail already: no network, nothing but one folder that it can write; 2. give up what only loading a
- * program needs; 3. open and clean the folder; 4. serve. It never executes anything. */
+ * Stages: 1. in its jail already: no network, nothing but one folder that it can write and one that it can read; 2.
+ * give up what only loading a program needs; 3. open and clean the folder; 4. serve. It never executes anything. */
 #include <signal.h>
 #include <stdio.h>
 
@@ -10,42 +10,70 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "blob/args.h"
+#include "blob/direct.h"
 #include "blob/store.h"
 #include "codec/json.h"
 #include "loop/loop.h"
 #include "sandbox/sandbox.h"
+#include "service/artifacts.h"
 #include "service/caches.h"
 #include "service/server.h"
+#include "service/services.h"
 
-static const char usage[] = "usage: devdep-service --run N --job KEY --caches FOLDER --scope REF...\n"
-                            "Serves docs/protocol-service.md on descriptor 3. Started by devdep-cli, in a jail.\n";
+static const char usage[] =
+        "usage: devdep-service --run N --job KEY --artifacts FOLDER --caches FOLDER --scope REF... --peer 4\n"
+        "Serves docs/protocol-service.md on descriptor 3, and asks devdep-store on descriptor 4. Started by "
+        "devdep-cli, "
+        "in a jail.\n";
 
 #define SOCKET_FD 3
 
 static int check(const struct store_args *a, struct err *e)
 {
-        if (a->artifacts || !a->caches || !a->run || !a->job || !a->n_scopes)
+        if (!a->artifacts || !a->caches || !a->run || !a->job || !a->n_scopes || !a->peer)
                 return err_set(e, ERR_USAGE, "wrong arguments; devdep-service is started by devdep-cli");
         return 0;
 }
 
-static int serve(const struct store_args *a, struct store *store, struct err *e)
+static int serve(struct services *services, struct err *e)
 {
-        const struct caches_config config = {
-                .store = store, .scopes = a->scopes, .n_scopes = a->n_scopes, .run = a->run, .job = a->job};
-        struct caches *caches = NULL;
         struct loop *loop = NULL;
         struct server *server = NULL;
-        int r = caches_new(&config, &caches, e);
+        int r = loop_new(&loop, e);
         if (r == 0)
-                r = loop_new(&loop, e);
-        if (r == 0)
-                r = server_new(loop, SOCKET_FD, caches, &server, e);
+                r = server_new(loop, SOCKET_FD, services, &server, e);
         if (r == 0)
                 r = loop_run(loop, e);
         server_free(server);
         loop_free(loop);
-        caches_free(caches);
+        return r;
+}
+
+static int serve_from(const struct store_args *a, struct store *store, struct err *e)
+{
+        struct services services = {0};
+        struct store_direct *direct = NULL;
+        int r = store_direct_new(STORE_PEER_FD, &direct, e);
+        if (r == 0)
+                r = uploads_new(store, &services.uploads, e);
+        const struct caches_config caches = {.store = store,
+                                             .uploads = services.uploads,
+                                             .scopes = a->scopes,
+                                             .n_scopes = a->n_scopes,
+                                             .run = a->run,
+                                             .job = a->job};
+        const struct artifacts_config artifacts = {
+                .folder = a->artifacts, .store = direct, .uploads = services.uploads};
+        if (r == 0)
+                r = caches_new(&caches, &services.caches, e);
+        if (r == 0)
+                r = artifacts_new(&artifacts, &services.artifacts, e);
+        if (r == 0)
+                r = serve(&services, e);
+        artifacts_free(services.artifacts);
+        caches_free(services.caches);
+        uploads_free(services.uploads);
+        store_direct_free(direct);
         return r;
 }
 
@@ -60,7 +88,7 @@ static int work(const struct store_args *a, struct err *e)
                 r = store_open(&c, &store, e);
         if (r == STORE_E_MISSING)
                 r = err_set(e, ERR_RESOURCES, "the folder %s is not there", a->caches);
-        return r < 0 ? r : serve(a, store, e);
+        return r < 0 ? r : serve_from(a, store, e);
 }
 
 int main(int argc, char **argv)

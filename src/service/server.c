@@ -1,6 +1,5 @@
 #include "service/server.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,22 +15,29 @@
 #include "loop/loop.h"
 #include "net/link.h"
 #include "net/name.h"
+#include "service/artifacts.h"
 #include "service/caches.h"
 #include "service/http.h"
 #include "service/limits.h"
+#include "service/repack.h"
+#include "service/services.h"
 #include "service/twirp.h"
 #include "service/upload.h"
 #include "wire/door.h"
 
 #define UPLOADS "/uploads/"
 #define ENTRIES "/entries/"
+#define ARTIFACTS "/artifacts/"
+#define MAX_DISPOSITION (3 * STORE_MAX_NAME + 80) /* bytes of the field that names a file */
+#define MAX_MORE (MAX_DISPOSITION + 160)          /* of the fields of one answer */
 
 struct server {
         struct loop *loop;
-        struct caches *caches;
+        struct services *services;
         struct link *link;
         struct list connections;
         unsigned n_connections;
+        unsigned n_zips; /* that are being sent */
 };
 
 /* What the body of the request under way is. */
@@ -49,12 +55,20 @@ struct connection {
         struct http_head head;
         enum body body;
         uint64_t left; /* of the body */
-        char token[CACHES_TOKEN_SIZE], block[SERVICE_MAX_BLOCK_ID + 1];
+        char token[UPLOADS_TOKEN_SIZE], block[SERVICE_MAX_BLOCK_ID + 1];
         uint64_t block_at, block_len;
         int file; /* that is being sent, or -1 */
         uint64_t file_at, file_left;
-        bool eof, closing; /* no more requests come; none are answered */
+        struct tar_to_zip *zip; /* made of the file; NULL: it is sent as it is */
+        bool eof, closing;      /* no more requests come; none are answered */
 };
+
+static void end_sending(struct connection *c)
+{
+        c->server->n_zips -= c->zip != NULL;
+        c->zip = tar_to_zip_free(c->zip);
+        c->file = fd_close(c->file);
+}
 
 static void connection_free(struct connection *c)
 {
@@ -63,7 +77,7 @@ static void connection_free(struct connection *c)
         buf_done(&c->in);
         buf_done(&c->message);
         buf_done(&c->out);
-        fd_close(c->file);
+        end_sending(c);
         free(c);
 }
 
@@ -74,9 +88,9 @@ static const char *phrase(unsigned status)
         static const struct {
                 unsigned status;
                 const char *phrase;
-        } phrases[] = {
-                {200, "OK"},        {201, "Created"},   {206, "Partial Content"},       {400, "Bad Request"},
-                {404, "Not Found"}, {413, "Too Large"}, {416, "Range Not Satisfiable"}, {501, "Not Implemented"}};
+        } phrases[] = {{200, "OK"},        {201, "Created"},  {206, "Partial Content"}, {400, "Bad Request"},
+                       {404, "Not Found"}, {409, "Conflict"}, {413, "Too Large"},       {416, "Range Not Satisfiable"},
+                       {503, "Busy"}};
         for (size_t i = 0; i < ARRAY_SIZE(phrases); i++)
                 if (phrases[i].status == status)
                         return phrases[i].phrase;
@@ -136,16 +150,20 @@ static int range_of(struct connection *c, uint64_t size, uint64_t *ret_first, ui
         return 0;
 }
 
-static int send_entry(struct connection *c, int *fd, uint64_t at, uint64_t size, struct err *e)
+/* fields: of the answer, each with its CRLF. */
+static int send_file(struct connection *c, int *fd, uint64_t at, uint64_t size, const char *type, const char *fields,
+                     struct err *e)
 {
         uint64_t first, len;
-        char more[160] = "Accept-Ranges: bytes\r\n";
+        char more[MAX_MORE];
+        snprintf(more, sizeof(more), "%sAccept-Ranges: bytes\r\n", fields);
         if (range_of(c, size, &first, &len) < 0)
                 return refuse(c, 416, "the range lies behind the end", e);
         if (c->head.has_range)
-                snprintf(more, sizeof(more), "Accept-Ranges: bytes\r\nContent-Range: bytes %llu-%llu/%llu\r\n",
-                         (unsigned long long)first, (unsigned long long)(first + len - 1), (unsigned long long)size);
-        int r = start_answer(c, c->head.has_range ? 206 : 200, "application/octet-stream", len, more, e);
+                snprintf(more, sizeof(more), "%sAccept-Ranges: bytes\r\nContent-Range: bytes %llu-%llu/%llu\r\n",
+                         fields, (unsigned long long)first, (unsigned long long)(first + len - 1),
+                         (unsigned long long)size);
+        int r = start_answer(c, c->head.has_range ? 206 : 200, type, len, more, e);
         if (r < 0 || c->head.method == HTTP_HEAD || !len)
                 return r;
         c->file = TAKE_FD(*fd);
@@ -161,10 +179,60 @@ static int get_entry(struct connection *c, struct err *e)
         uint64_t id = 0, at = 0, size = 0;
         int r = num_u64(c->head.path + strlen(ENTRIES), 1, STORE_MAX_ID, "id", &id, &why);
         if (r == 0)
-                r = caches_open(c->server->caches, id, &fd, &at, &size, &why);
+                r = caches_open(c->server->services->caches, id, &fd, &at, &size, &why);
         if (r == CACHES_E_MISSING)
                 return refuse(c, 404, "there is no such cache", e);
-        return r < 0 ? refuse_for(c, &why, e) : send_entry(c, &fd, at, size, e);
+        return r < 0 ? refuse_for(c, &why, e) : send_file(c, &fd, at, size, "application/octet-stream", "", e);
+}
+
+/* ---- artifacts ---- */
+
+/* What a client calls the file: RFC 6266, with every byte that is not plain as its number. */
+static void name_file(const char *name, const char *ending, char ret[MAX_DISPOSITION])
+{
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+        size_t n = (size_t)snprintf(ret, MAX_DISPOSITION, "Content-Disposition: attachment; filename*=UTF-8''");
+        for (const char *p = name; *p; p++)
+                n += (size_t)snprintf(ret + n, MAX_DISPOSITION - n, strchr(plain, *p) ? "%c" : "%%%02X",
+                                      (unsigned char)*p);
+        snprintf(ret + n, MAX_DISPOSITION - n, "%s\r\n", ending);
+}
+
+static int send_zip(struct connection *c, const struct artifact *x, int *fd, const char *fields, struct err *e)
+{
+        struct tar_to_zip *zip = NULL;
+        if (c->head.method != HTTP_HEAD && c->server->n_zips == SERVICE_MAX_ZIPS)
+                return refuse(c, 503, "too many artifacts are being sent", e);
+        int r = start_answer(c, 200, "application/zip", x->bytes, fields, e);
+        if (r < 0 || c->head.method == HTTP_HEAD)
+                return r;
+        r = tar_to_zip_new(*fd, x->entry.bytes, x->entry.files, &zip, e);
+        if (r < 0)
+                return r;
+        c->server->n_zips++;
+        c->zip = zip;
+        c->file = TAKE_FD(*fd);
+        c->file_left = x->bytes;
+        return 0;
+}
+
+static int get_artifact(struct connection *c, struct err *e)
+{
+        AUTO(auto_close) int fd = -1;
+        struct err why = ERR_INIT;
+        struct artifact x = {0};
+        char fields[MAX_DISPOSITION];
+        uint64_t id = 0;
+        int r = num_u64(c->head.path + strlen(ARTIFACTS), 1, STORE_MAX_ID, "id", &id, &why);
+        if (r == 0)
+                r = artifacts_open(c->server->services->artifacts, id, &x, &fd, &why);
+        if (r == ARTIFACTS_E_MISSING)
+                return refuse(c, 404, "there is no such artifact", e);
+        if (r < 0)
+                return refuse_for(c, &why, e);
+        name_file(x.entry.name, *x.entry.type ? "" : ".zip", fields);
+        return *x.entry.type ? send_file(c, &fd, x.at, x.bytes, x.entry.type, fields, e)
+                             : send_zip(c, &x, &fd, fields, e);
 }
 
 /* ---- uploads ---- */
@@ -172,7 +240,7 @@ static int get_entry(struct connection *c, struct err *e)
 /* A body that is written as it comes: an upload of one block, or a block of several. */
 static int begin_block(struct connection *c, struct err *e)
 {
-        struct upload *u = caches_upload(c->server->caches, c->token);
+        struct upload *u = uploads_find(c->server->services->uploads, c->token);
         struct err why = ERR_INIT;
         if (!u)
                 return refuse(c, 404, "there is no such upload any more", e);
@@ -185,7 +253,7 @@ static int begin_block(struct connection *c, struct err *e)
 
 static int end_block(struct connection *c, struct err *e)
 {
-        struct upload *u = caches_upload(c->server->caches, c->token);
+        struct upload *u = uploads_find(c->server->services->uploads, c->token);
         struct err why = ERR_INIT;
         if (!u)
                 return refuse(c, 404, "there is no such upload any more", e);
@@ -205,7 +273,7 @@ static int on_listed(const char *id, void *user, struct err *e)
 
 static int take_list(struct connection *c, struct err *e)
 {
-        struct upload *u = caches_upload(c->server->caches, c->token);
+        struct upload *u = uploads_find(c->server->services->uploads, c->token);
         struct err why = ERR_INIT;
         if (!u)
                 return refuse(c, 404, "there is no such upload any more", e);
@@ -250,6 +318,8 @@ static int begin_request(struct connection *c, struct err *e)
         c->body = BODY_NONE;
         if (h->method != HTTP_POST && str_starts(h->path, ENTRIES))
                 return get_entry(c, e);
+        if (h->method != HTTP_POST && str_starts(h->path, ARTIFACTS))
+                return get_artifact(c, e);
         return refuse(c, 404, "there is no such thing", e);
 }
 
@@ -262,7 +332,7 @@ static int end_request(struct connection *c, struct err *e)
         c->body = BODY_NONE;
         if (c->head.method == HTTP_PUT)
                 return take_list(c, e);
-        int r = twirp_call(c->server->caches, c->head.path, c->message.data, c->message.len, &answer, &status, e);
+        int r = twirp_call(c->server->services, c->head.path, c->message.data, c->message.len, &answer, &status, e);
         return r < 0 ? r : answer_text(c, status, "application/json", answer.data, answer.len, e);
 }
 
@@ -300,7 +370,7 @@ static int take_body(struct connection *c, struct err *e)
 {
         struct err why = ERR_INIT;
         size_t n = MIN(c->in.len, c->left);
-        struct upload *u = c->body == BODY_BLOCK ? caches_upload(c->server->caches, c->token) : NULL;
+        struct upload *u = c->body == BODY_BLOCK ? uploads_find(c->server->services->uploads, c->token) : NULL;
         int r = 0;
         if (c->left && !n)
                 return 1;
@@ -315,19 +385,30 @@ static int take_body(struct connection *c, struct err *e)
 
 /* ---- bytes out ---- */
 
-static int fill(struct connection *c, struct err *e)
+static int fill_from_file(struct connection *c, struct err *e)
 {
+        size_t n = (size_t)MIN((uint64_t)SERVICE_CHUNK, c->file_left);
         int r = buf_reserve(&c->out, SERVICE_CHUNK, e);
-        ssize_t n = r < 0 ? 0 : pread(c->file, c->out.data, MIN(SERVICE_CHUNK, c->file_left), (off_t)c->file_at);
+        if (r == 0)
+                r = fd_read_at(c->file, c->file_at, c->out.data, n, "an archive of the store", e);
         if (r < 0)
                 return r;
-        if (n <= 0)
-                return err_errno(e, ERR_RESOURCES, n < 0 ? errno : EIO, "read an archive of the store");
-        c->out.len = (size_t)n;
-        c->file_at += (uint64_t)n;
-        c->file_left -= (uint64_t)n;
+        c->out.len = n;
+        c->file_at += n;
+        return 0;
+}
+
+/* A zip is of the length that was told: its archive does not change. */
+static int fill(struct connection *c, struct err *e)
+{
+        int r = c->zip ? tar_to_zip_next(c->zip, &c->out, e) : fill_from_file(c, e);
+        if (r == 0 && (c->out.len == 0 || c->out.len > c->file_left))
+                r = err_set(e, ERR_RESOURCES, "an artifact of the store has changed");
+        if (r < 0)
+                return r;
+        c->file_left -= c->out.len;
         if (!c->file_left)
-                c->file = fd_close(c->file);
+                end_sending(c);
         return 0;
 }
 
@@ -470,7 +551,7 @@ static int on_ended(struct link *k, const struct err *why, void *user, struct er
 
 CLEANUP_DEFINE(struct server, server_free)
 
-int server_new(struct loop *l, int fd, struct caches *caches, struct server **ret, struct err *e)
+int server_new(struct loop *l, int fd, struct services *services, struct server **ret, struct err *e)
 {
         const struct door_limits limits = {.yamux = {.max_streams = SERVICE_MAX_CONNECTIONS + 32,
                                                      .max_send_queue = 64 * 1024,
@@ -483,7 +564,7 @@ int server_new(struct loop *l, int fd, struct caches *caches, struct server **re
         if (!s)
                 return err_nomem(e);
         s->loop = l;
-        s->caches = caches;
+        s->services = services;
         list_init(&s->connections);
         const struct link_config config = {.loop = l,
                                            .fd = fd,

@@ -3,11 +3,11 @@
  * us; nothing of it is in a request. */
 #pragma once
 
-struct caches;
+struct services;
 struct err;
 struct loop;
 struct server;
 
 /* fd: connected to devdep-job; stays the caller's. The loop ends when devdep-job goes. */
-int server_new(struct loop *l, int fd, struct caches *caches, struct server **ret, struct err *e);
+int server_new(struct loop *l, int fd, struct services *services, struct server **ret, struct err *e);
 struct server *server_free(struct server *s); /* always NULL */

@@ -14,28 +14,27 @@
 #include "net/name.h"
 #include "service/caches.h"
 #include "service/limits.h"
+#include "service/twirp_priv.h"
 
 #define CACHE_SERVICE TWIRP_PREFIX "github.actions.results.api.v1.CacheService/"
-#define ARTIFACT_SERVICE TWIRP_PREFIX "github.actions.results.api.v1.ArtifactService/"
 #define BASE_URL "http://" NAME_RESULTS
 
-/* A document into ret; NULL: no memory. */
-static int answer(json_t *document, struct buf *ret, struct err *e)
+int twirp_answer(json_t *document, struct buf *ret, struct err *e)
 {
         AUTO(json_decrefp) json_t *o = document;
         return o ? json_write(o, JSON_WRITE_ASCII, ret, e) : err_nomem(e);
 }
 
-static int refuse(unsigned status, const char *code, const char *message, struct buf *ret, unsigned *ret_status,
-                  struct err *e)
+int twirp_refuse(unsigned status, const char *code, const char *message, struct buf *ret, unsigned *ret_status,
+                 struct err *e)
 {
         *ret_status = status;
-        return answer(json_pack("{s:s,s:s}", "code", code, "msg", message), ret, e);
+        return twirp_answer(json_pack("{s:s,s:s}", "code", code, "msg", message), ret, e);
 }
 
 static int answer_no(const char *message, struct buf *ret, struct err *e)
 {
-        return answer(json_pack("{s:b,s:s}", "ok", 0, "message", message), ret, e);
+        return twirp_answer(json_pack("{s:b,s:s}", "ok", 0, "message", message), ret, e);
 }
 
 static int take_names(const json_t *o, const char **ret_key, const char **ret_version, struct err *e)
@@ -44,45 +43,46 @@ static int take_names(const json_t *o, const char **ret_key, const char **ret_ve
         return r < 0 ? r : json_get_string(o, "", "version", HASH_HEX_SIZE - 1, ret_version, e);
 }
 
-static int create(struct caches *c, const json_t *o, struct buf *ret, struct err *e)
+static int create(struct services *s, const json_t *o, struct buf *ret, unsigned *ret_status, struct err *e)
 {
         const char *key = "", *version = "";
-        char token[CACHES_TOKEN_SIZE], url[256];
+        char token[UPLOADS_TOKEN_SIZE], url[256];
+        (void)ret_status;
         int r = take_names(o, &key, &version, e);
         if (r == 0)
-                r = caches_create(c, key, version, token, e);
+                r = caches_create(s->caches, key, version, token, e);
         if (r == CACHES_E_EXISTS)
                 return answer_no("cache entry with the same key, version, and scope already exists", ret, e);
         if (r < 0)
                 return r;
         snprintf(url, sizeof(url), BASE_URL "/uploads/%s?sig=%s", token, token);
-        return answer(json_pack("{s:b,s:s}", "ok", 1, "signed_upload_url", url), ret, e);
+        return twirp_answer(json_pack("{s:b,s:s}", "ok", 1, "signed_upload_url", url), ret, e);
 }
 
-/* proto3's JSON has 64-bit numbers as texts, and leaves out a 0. */
-static int take_size(const json_t *o, uint64_t *ret, struct err *e)
+int twirp_take_u64(const json_t *o, const char *name, uint64_t *ret, struct err *e)
 {
-        const json_t *size = json_object_get(o, "size_bytes");
+        const json_t *value = json_object_get(o, name);
         *ret = 0;
-        if (!size)
+        if (!value || json_is_null(value))
                 return 0;
-        if (json_is_integer(size) && json_integer_value(size) >= 0)
-                *ret = (uint64_t)json_integer_value(size);
-        else if (!json_is_string(size))
-                return err_set(e, ERR_USAGE, "size_bytes: expected a number");
-        return json_is_string(size) ? num_u64(json_string_value(size), 0, INT64_MAX, "size_bytes", ret, e) : 0;
+        if (json_is_integer(value) && json_integer_value(value) >= 0)
+                *ret = (uint64_t)json_integer_value(value);
+        else if (!json_is_string(value))
+                return err_set(e, ERR_USAGE, "%s: expected a number", name);
+        return json_is_string(value) ? num_u64(json_string_value(value), 0, INT64_MAX, name, ret, e) : 0;
 }
 
-static int finalize(struct caches *c, const json_t *o, struct buf *ret, struct err *e)
+static int finalize(struct services *s, const json_t *o, struct buf *ret, unsigned *ret_status, struct err *e)
 {
         const char *key = "", *version = "";
         char text[24];
         uint64_t size = 0, id = 0;
+        (void)ret_status;
         int r = take_names(o, &key, &version, e);
         if (r == 0)
-                r = take_size(o, &size, e);
+                r = twirp_take_u64(o, "size_bytes", &size, e);
         if (r == 0)
-                r = caches_finalize(c, key, version, size, &id, e);
+                r = caches_finalize(s->caches, key, version, size, &id, e);
         if (r == CACHES_E_EXISTS)
                 return answer_no("another job has saved a cache of this key meanwhile", ret, e);
         if (r == CACHES_E_MISSING)
@@ -90,7 +90,7 @@ static int finalize(struct caches *c, const json_t *o, struct buf *ret, struct e
         if (r < 0)
                 return r;
         snprintf(text, sizeof(text), "%llu", (unsigned long long)id);
-        return answer(json_pack("{s:b,s:s}", "ok", 1, "entry_id", text), ret, e);
+        return twirp_answer(json_pack("{s:b,s:s}", "ok", 1, "entry_id", text), ret, e);
 }
 
 static int take_keys(const json_t *o, const char *first, const char *keys[STORE_MAX_KEYS], size_t *ret_n, struct err *e)
@@ -109,67 +109,66 @@ static int take_keys(const json_t *o, const char *first, const char *keys[STORE_
         return 0;
 }
 
-static int look_up(struct caches *c, const json_t *o, struct buf *ret, struct err *e)
+static int look_up(struct services *s, const json_t *o, struct buf *ret, unsigned *ret_status, struct err *e)
 {
         const char *key = "", *version = "", *keys[STORE_MAX_KEYS];
         char matched[STORE_MAX_KEY + 1], url[256];
         uint64_t id = 0;
         size_t n = 0;
+        (void)ret_status;
         int r = take_names(o, &key, &version, e);
         if (r == 0)
                 r = take_keys(o, key, keys, &n, e);
         if (r == 0)
-                r = caches_lookup(c, keys, n, version, &id, matched, e);
+                r = caches_lookup(s->caches, keys, n, version, &id, matched, e);
         if (r == CACHES_E_MISSING)
-                return answer(json_pack("{s:b}", "ok", 0), ret, e);
+                return twirp_answer(json_pack("{s:b}", "ok", 0), ret, e);
         if (r < 0)
                 return r;
         snprintf(url, sizeof(url), BASE_URL "/entries/%llu", (unsigned long long)id);
-        return answer(json_pack("{s:b,s:s,s:s}", "ok", 1, "signed_download_url", url, "matched_key", matched), ret, e);
+        return twirp_answer(json_pack("{s:b,s:s,s:s}", "ok", 1, "signed_download_url", url, "matched_key", matched),
+                            ret, e);
 }
 
-typedef int call_fn(struct caches *c, const json_t *o, struct buf *ret, struct err *e);
+static const struct twirp_call cache_calls[] = {{CACHE_SERVICE "CreateCacheEntry", create},
+                                                {CACHE_SERVICE "FinalizeCacheEntryUpload", finalize},
+                                                {CACHE_SERVICE "GetCacheEntryDownloadURL", look_up}};
 
-static call_fn *find(const char *path)
+static twirp_fn *find_in(const struct twirp_call *calls, size_t n, const char *path)
 {
-        static const struct {
-                const char *path;
-                call_fn *fn;
-        } calls[] = {{CACHE_SERVICE "CreateCacheEntry", create},
-                     {CACHE_SERVICE "FinalizeCacheEntryUpload", finalize},
-                     {CACHE_SERVICE "GetCacheEntryDownloadURL", look_up}};
-        for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+        for (size_t i = 0; i < n; i++)
                 if (str_eq(path, calls[i].path))
                         return calls[i].fn;
         return NULL;
+}
+
+static twirp_fn *find(const char *path)
+{
+        twirp_fn *fn = find_in(cache_calls, ARRAY_SIZE(cache_calls), path);
+        return fn ? fn : find_in(twirp_artifact_calls, twirp_n_artifact_calls, path);
 }
 
 /* Clients try again after 500 to 504: what will not change is told by others. */
 static int answer_failure(const struct err *why, struct buf *ret, unsigned *ret_status, struct err *e)
 {
         buf_clear(ret);
-        return why->code == ERR_USAGE ? refuse(400, "invalid_argument", why->msg, ret, ret_status, e)
-                                      : refuse(507, "resource_exhausted", why->msg, ret, ret_status, e);
+        return why->code == ERR_USAGE ? twirp_refuse(400, "invalid_argument", why->msg, ret, ret_status, e)
+                                      : twirp_refuse(507, "resource_exhausted", why->msg, ret, ret_status, e);
 }
 
-int twirp_call(struct caches *c, const char *path, const uint8_t *data, size_t len, struct buf *ret,
+int twirp_call(struct services *s, const char *path, const uint8_t *data, size_t len, struct buf *ret,
                unsigned *ret_status, struct err *e)
 {
         AUTO(json_decrefp) json_t *o = NULL;
         struct err why = ERR_INIT;
-        call_fn *fn = find(path);
-        if (str_starts(path, ARTIFACT_SERVICE))
-                return refuse(501, "unimplemented",
-                              "artifacts are not served to this client yet; actions/upload-artifact and "
-                              "actions/download-artifact are built in",
-                              ret, ret_status, e);
+        twirp_fn *fn = find(path);
         if (!fn)
-                return refuse(404, "bad_route", "there is no such call", ret, ret_status, e);
+                return twirp_refuse(404, "bad_route", "there is no such call", ret, ret_status, e);
         *ret_status = 200;
         int r = json_parse(data, len, SERVICE_MAX_MESSAGE, "the request", &o, &why);
         if (r == 0 && !json_is_object(o))
                 r = err_set(&why, ERR_USAGE, "the request: expected an object");
         if (r == 0)
-                r = fn(c, o, ret, &why);
+                r = fn(s, o, ret, ret_status, &why);
         return r < 0 ? answer_failure(&why, ret, ret_status, e) : 0;
 }

@@ -25,6 +25,8 @@ struct upload {
         size_t n_blocks;
         uint32_t *list; /* indexes of blocks */
         size_t n_list;
+        size_t near;      /* in the list: where the last reading was, */
+        uint64_t near_at; /* and the place of that block in the whole */
         bool whole;
 };
 
@@ -62,7 +64,7 @@ struct upload *upload_free(struct upload *u)
 int upload_reserve(struct upload *u, uint64_t len, uint64_t *ret, struct err *e)
 {
         if (len > u->max - u->used)
-                return err_set(e, ERR_USAGE, "the cache is larger than %llu MiB", (unsigned long long)(u->max >> 20));
+                return err_set(e, ERR_USAGE, "the upload is larger than %llu MiB", (unsigned long long)(u->max >> 20));
         *ret = u->used;
         u->used += len;
         return 0;
@@ -114,7 +116,8 @@ int upload_block(struct upload *u, const char *id, uint64_t at, uint64_t len, st
 
 void upload_list_begin(struct upload *u)
 {
-        u->n_list = 0;
+        u->n_list = u->near = 0;
+        u->near_at = 0;
         u->whole = false;
 }
 
@@ -134,11 +137,6 @@ void upload_list_end(struct upload *u)
         u->whole = true;
 }
 
-bool upload_is_whole(const struct upload *u)
-{
-        return u->whole;
-}
-
 uint64_t upload_size(const struct upload *u)
 {
         uint64_t size = 0;
@@ -147,23 +145,50 @@ uint64_t upload_size(const struct upload *u)
         return size;
 }
 
+int upload_check(const struct upload *u, uint64_t size, struct err *e)
+{
+        if (u->whole && upload_size(u) == size)
+                return 0;
+        return err_set(e, ERR_USAGE, "the upload is not whole: %llu bytes came, %llu were announced",
+                       (unsigned long long)upload_size(u), (unsigned long long)size);
+}
+
+int upload_read_at(struct upload *u, uint64_t at, void *data, size_t len, struct err *e)
+{
+        uint8_t *p = data;
+        if (at < u->near_at)
+                u->near = u->near_at = 0;
+        while (len && u->near < u->n_list) {
+                const struct block *b = &u->blocks[u->list[u->near]];
+                uint64_t into = at - u->near_at;
+                if (into >= b->len) {
+                        u->near_at += b->len;
+                        u->near++;
+                        continue;
+                }
+                size_t n = (size_t)MIN((uint64_t)len, b->len - into);
+                int r = fd_read_at(u->fd, b->at + into, p, n, "a block", e);
+                if (r < 0)
+                        return r;
+                p += n;
+                at += n;
+                len -= n;
+        }
+        return len ? err_set(e, ERR_RESOURCES, "read a block: it is not there") : 0;
+}
+
 int upload_read(struct upload *u, int (*fn)(const void *data, size_t len, void *user, struct err *e), void *user,
                 struct err *e)
 {
         uint8_t chunk[SERVICE_CHUNK];
-        for (size_t i = 0; i < u->n_list; i++) {
-                const struct block *b = &u->blocks[u->list[i]];
-                for (uint64_t done = 0; done < b->len;) {
-                        ssize_t n = pread(u->fd, chunk, MIN(sizeof(chunk), b->len - done), (off_t)(b->at + done));
-                        if (n < 0 && errno == EINTR)
-                                continue;
-                        if (n <= 0)
-                                return err_errno(e, ERR_RESOURCES, n < 0 ? errno : EIO, "read a block");
-                        int r = fn(chunk, (size_t)n, user, e);
-                        if (r < 0)
-                                return r;
-                        done += (uint64_t)n;
-                }
+        uint64_t size = upload_size(u);
+        int r = 0;
+        for (uint64_t at = 0; r == 0 && at < size;) {
+                size_t n = (size_t)MIN((uint64_t)sizeof(chunk), size - at);
+                r = upload_read_at(u, at, chunk, n, e);
+                if (r == 0)
+                        r = fn(chunk, n, user, e);
+                at += n;
         }
-        return 0;
+        return r;
 }

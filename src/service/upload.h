@@ -27,8 +27,11 @@ void upload_list_begin(struct upload *u);
 int upload_list_add(struct upload *u, const char *id, struct err *e);
 void upload_list_end(struct upload *u);
 
-bool upload_is_whole(const struct upload *u); /* a list has ended */
+/* Are the listed blocks all, and of so many bytes? ERR_USAGE. */
+int upload_check(const struct upload *u, uint64_t size, struct err *e);
 uint64_t upload_size(const struct upload *u); /* bytes of the listed blocks */
+/* All of len bytes from `at` on, which are there, as if the blocks were one file. */
+int upload_read_at(struct upload *u, uint64_t at, void *data, size_t len, struct err *e);
 /* Give the listed blocks to fn, in order. */
 int upload_read(struct upload *u, int (*fn)(const void *data, size_t len, void *user, struct err *e), void *user,
                 struct err *e);

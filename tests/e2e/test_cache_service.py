@@ -26,7 +26,7 @@ def shelves():
 
 @pytest.fixture
 def service(shelves):
-    with Service(shelves.caches) as service:
+    with Service(shelves) as service:
         yield service
 
 
@@ -184,7 +184,7 @@ def test_the_newest_uploads_are_kept_when_there_are_too_many(service):
 
 
 def test_who_is_first_has_the_key(service, shelves):
-    with Service(shelves.caches) as other:
+    with Service(shelves) as other:
         urls = [create(s) for s in (service, other)]
         for s, url in zip((service, other), urls):
             assert s.ask(request("PUT", url, b"x"))[0] == 201
@@ -216,7 +216,7 @@ def test_an_entry_of_another_scope_is_out_of_reach(service, shelves):
     """A pull request must not read what only another branch saved, whatever it guesses."""
     save(service, "secret")
     number = shelves.entries(shelves.caches)[0]["id"]
-    with Service(shelves.caches, "refs/pull/1/merge") as pull:
+    with Service(shelves, "refs/pull/1/merge") as pull:
         assert look_up(pull, "secret") == {"ok": False}
         assert pull.ask(request("GET", f"/entries/{number}"))[0] == 404
         save(pull, "own")
@@ -226,7 +226,7 @@ def test_an_entry_of_another_scope_is_out_of_reach(service, shelves):
 
 def test_an_upload_of_another_job_is_out_of_reach(service, shelves):
     url = create(service)
-    with Service(shelves.caches) as other:
+    with Service(shelves) as other:
         assert other.ask(request("PUT", url, b"x"))[0] == 404
 
 
@@ -239,9 +239,7 @@ def test_only_one_name_and_port_is_served(service):
         service.connect(op="records")
 
 
-def test_the_artifact_service_says_what_to_use(service):
-    status, _, body = service.ask(request("POST", "/twirp/github.actions.results.api.v1.ArtifactService/CreateArtifact", b"{}"))
-    assert status == 501 and "actions/upload-artifact" in json.loads(body)["msg"]
+def test_a_call_that_nobody_knows_is_told(service):
     assert service.ask(request("POST", "/twirp/other.Service/Call", b"{}"))[0] == 404
 
 

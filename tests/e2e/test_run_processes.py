@@ -65,8 +65,8 @@ def test_devdep_store_sees_its_two_shelves_and_nothing_else_that_it_can_write(cl
     assert all({"nosuid", "nodev", "noexec"} <= set(flags) for flags in writable.values()), writable
     assert all(os.readlink(f"/proc/{pid}/ns/{ns}") != os.readlink(f"/proc/self/ns/{ns}") for ns in ("net", "mnt", "pid", "ipc", "uts"))
     links = descriptors(pid)
-    assert {fd for fd in links if fd > 3} == {fd for fd, link in links.items() if link.startswith(("/artifacts", "/caches"))}, links
-    assert links[3].startswith("socket:")
+    assert {fd for fd in links if fd > 4} == {fd for fd, link in links.items() if link.startswith(("/artifacts", "/caches"))}, links
+    assert [fd for fd, link in links.items() if link.startswith("socket:")] == [3, 4], links
     if os.geteuid() == 0:
         users = {int(u) for u in status["Uid"].split()}
         others = {os.stat(f"/proc/{p}").st_uid for p, name in runs.descendants(live.process.pid).items()
@@ -77,7 +77,7 @@ def test_devdep_store_sees_its_two_shelves_and_nothing_else_that_it_can_write(cl
 
 
 def test_devdep_service_sees_the_caches_and_nothing_else_that_it_can_write(cli, live):
-    """The row of ARCHITECTURE.md: the store's user, no network, one folder, a filter, no capability, one process, one socket."""
+    """The row of ARCHITECTURE.md: the store's user, no network, one folder to write and one to read, a filter, no capability, one process, two sockets."""
     (pid,) = [p for p, name in runs.descendants(live.process.pid).items() if name.startswith("devdep-service")]
     status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
     assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2" and status["Seccomp_filters"] == "2"
@@ -87,10 +87,12 @@ def test_devdep_service_sees_the_caches_and_nothing_else_that_it_can_write(cli, 
     assert set(writable) == {"/caches"}, mounts
     assert {"nosuid", "nodev", "noexec"} <= set(writable["/caches"]), writable
     assert all(os.readlink(f"/proc/{pid}/ns/{ns}") != os.readlink(f"/proc/self/ns/{ns}") for ns in ("net", "mnt", "pid", "ipc", "uts"))
+    (artifacts,) = [m for m in mounts if m[4] == "/artifacts"]
+    assert {"ro", "nosuid", "nodev", "noexec"} <= set(artifacts[5].split(",")), artifacts
     links = descriptors(pid)
     assert {link.split(":")[0].split("/")[1] if link.startswith("/") else link.split(":")[0] for fd, link in links.items() if fd > 2} == {
         "socket", "caches", "anon_inode"}, links
-    assert [fd for fd, link in links.items() if link.startswith("socket:")] == [3], links
+    assert [fd for fd, link in links.items() if link.startswith("socket:")] == [3, 4], links
     if os.geteuid() == 0:
         (store,) = [p for p, name in runs.descendants(live.process.pid).items() if name.startswith("devdep-store")]
         assert os.stat(f"/proc/{pid}").st_uid == os.stat(f"/proc/{store}").st_uid != 0

@@ -1,15 +1,17 @@
-"""devdep-service by itself, without its jail: the test is devdep-job. `Bridge` lets programs of this host connect to it."""
+"""devdep-service and its devdep-store, without their jails: the test is devdep-job. `Bridge` lets programs of this host connect to it."""
 import contextlib
 import os
 import socket
 import subprocess
 import threading
 
+import store_session
 import yamux
 from source_session import BUILD
 
 PROGRAM = BUILD / "devdep-service"
 NAME = "results.devdep.internal"
+TOKEN = "eyJhbGciOiJub25lIn0.eyJzY3AiOiJBY3Rpb25zLlJlc3VsdHM6cnVuOmpvYiJ9."
 
 
 class Refused(Exception):
@@ -18,18 +20,27 @@ class Refused(Exception):
         self.code, self.message = code, message
 
 
-class Service:
-    """A running devdep-service with a shelf of caches. As a context manager it ends with devdep-job."""
+def launch(argv, *sockets):
+    """Start a program with these as its descriptors 3 and 4."""
+    first, second = [s.fileno() for s in sockets]
+    move = f'exec 8<&{first} 9<&{second}; exec 3<&8 4<&9 8<&- 9<&-; exec "$@"'
+    return subprocess.Popen(["/bin/bash", "-c", move, "bash", *map(str, argv)], pass_fds=[first, second], env={}, stderr=subprocess.PIPE)
 
-    def __init__(self, caches, *scopes, run="7", job="build"):
+
+class Service:
+    """A running devdep-service with its shelves. As a context manager it ends with devdep-job."""
+
+    def __init__(self, shelves, *scopes, run="7", job="build"):
         self.sock, theirs = yamux.socket_pair()
-        argv = [PROGRAM, "--run", run, "--job", job, "--caches", caches]
+        self.store_sock, store_theirs = socket.socketpair()
+        left, right = socket.socketpair()
+        argv = ["--run", run, "--job", job, "--artifacts", shelves.artifacts, "--caches", shelves.caches, "--peer", 4]
         for scope in scopes or ("refs/heads/main",):
             argv += ["--scope", scope]
-        fd = theirs.fileno()
-        launch = ["/bin/bash", "-c", f'[ {fd} = 3 ] || exec 3<&{fd} {fd}<&-; exec "$@"', "bash"]
-        self.process = subprocess.Popen(launch + [str(a) for a in argv], pass_fds=[fd], env={}, stderr=subprocess.PIPE)
-        theirs.close()
+        self.store = launch([store_session.PROGRAM, *argv], store_theirs, left)
+        self.process = launch([PROGRAM, *argv], theirs, right)
+        for sock in (theirs, store_theirs, left, right):
+            sock.close()
         self.session, self.opening = yamux.Session(self.sock), threading.Lock()
 
     def __enter__(self):
@@ -43,6 +54,8 @@ class Service:
         with contextlib.suppress(OSError):
             self.sock.shutdown(2)
         self.stderr = self.process.communicate(timeout=60)[1].decode()
+        self.store_sock.close()
+        self.stderr += self.store.communicate(timeout=60)[1].decode()
         return self.process.returncode
 
     def connect(self, name=NAME, port=80, op="connect"):
@@ -115,4 +128,4 @@ class Bridge:
 def environment(bridge=None):
     """What a JavaScript action has in its environment."""
     return {"PATH": os.environ["PATH"], "ACTIONS_RESULTS_URL": f"http://{NAME}/", "ACTIONS_CACHE_SERVICE_V2": "true",
-            "ACTIONS_RUNTIME_TOKEN": "eyJhbGciOiJub25lIn0.e30.", **({"TEST_PORT": str(bridge.port)} if bridge else {})}
+            "ACTIONS_RUNTIME_TOKEN": TOKEN, **({"TEST_PORT": str(bridge.port)} if bridge else {})}

@@ -35,7 +35,8 @@ struct world {
 static int serve(const char *artifacts, const char *caches, int fd)
 {
         static const char *const scopes[] = {"refs/heads/x", "refs/heads/main"};
-        struct store_server c = {.fd = fd, .run = "7", .job = "build", .scopes = scopes, .n_scopes = 2};
+        struct store_server c = {
+                .fd = fd, .service_fd = -1, .run = "7", .job = "build", .scopes = scopes, .n_scopes = 2};
         const struct store_limits l = {.max_bytes = 4 << 20, .max_files = 4, .max_entries = 10, .max_total = 16 << 20};
         c.artifacts = must_open(artifacts, STORE_ARTIFACTS, &l);
         c.caches = must_open(caches, STORE_CACHES, &l);
