@@ -124,7 +124,7 @@ void secrets_scrub(void)
         set("/proc/self/oom_score_adj", "1000");
         sync();
         set("/proc/sys/vm/drop_caches", "3");
-        slab_scrub();
+        slab_shrink();
         set("/proc/sys/vm/compact_memory", "1");
         for (uint64_t free = free_memory(); free > SCRUB_FLOOR; free = free_memory()) {
                 size_t chunk = (size_t)MIN(free - SCRUB_FLOOR, (uint64_t)SCRUB_CHUNK) & ~(size_t)4095;

@@ -51,19 +51,20 @@ static unsigned long objects_of(const char *cache)
 }
 
 /* Take pieces of a cache until it has to grow: then none of those that were free is. */
-static void take_all(const char *cache, unsigned size, int (*take)(unsigned size, unsigned i))
+static void take_all(const char *cache, unsigned size, int (*take)(unsigned size))
 {
         unsigned long before = objects_of(cache);
         for (unsigned i = 0; before && i < MAX_PIECES; i++) {
-                if (take(size, i) < 0 || (i % BATCH == 0 && objects_of(cache) > before))
+                if (take(size) < 0 || (i % BATCH == 0 && objects_of(cache) > before))
                         return;
         }
 }
 
-static int take_key(unsigned size, unsigned i)
+static int take_key(unsigned size)
 {
+        static unsigned n;
         char name[32];
-        snprintf(name, sizeof(name), "%u-%u", size, i);
+        snprintf(name, sizeof(name), "%u", n++);
         return syscall(SYS_add_key, "user", name, zeros.text, (size_t)(size - KEY_HEAD), KEY_SPEC_SESSION_KEYRING) < 0
                        ? -1
                        : 0;
@@ -71,9 +72,8 @@ static int take_key(unsigned size, unsigned i)
 
 static int queue = -1;
 
-static int take_message(unsigned size, unsigned i)
+static int take_message(unsigned size)
 {
-        (void)i;
         return queue < 0 || size < MESSAGE_HEAD || size > LARGEST_MESSAGE
                        ? -1
                        : msgsnd(queue, &zeros, size - MESSAGE_HEAD, IPC_NOWAIT);
@@ -104,8 +104,7 @@ static void write_text(const char *path, const char *text)
                 (void)!write(fd, text, strlen(text));
 }
 
-/* Slabs without an object in use become free pages, and the processors keep none for themselves. */
-static void shrink_all(void)
+void slab_shrink(void)
 {
         char path[512];
         DIR *d = opendir(CACHES);
@@ -125,24 +124,37 @@ static void cache_name(const char *kind, unsigned size, char ret[MAX_NAME])
         snprintf(ret, MAX_NAME, "%s-%u%s", kind, kib ? size / 1024 : size, kib ? "k" : "");
 }
 
-void slab_scrub(void)
+/* By each processor, for each has a slab of its own. */
+static void take_everything(void)
 {
         char cache[MAX_NAME];
-        shrink_all();
+        long n = sysconf(_SC_NPROCESSORS_ONLN);
+        for (long cpu = 0; cpu < n; cpu++) {
+                cpu_set_t one;
+                CPU_ZERO(&one);
+                CPU_SET((size_t)cpu, &one);
+                if (sched_setaffinity(0, sizeof(one), &one) < 0)
+                        continue;
+                for (size_t i = 0; i < N_SIZES; i++) {
+                        cache_name("kmalloc", sizes[i], cache);
+                        take_all(cache, sizes[i], take_key);
+                        cache_name("kmalloc-cg", sizes[i], cache);
+                        take_all(cache, sizes[i], take_message);
+                }
+        }
+}
+
+void slab_scrub(void)
+{
+        slab_shrink();
         syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
         unsigned keys = keys_of_root();
         if (unshare(CLONE_NEWIPC) == 0) {
                 write_text("/proc/sys/kernel/msgmnb", "268435456");
                 queue = msgget(IPC_PRIVATE, 0600);
         }
-        for (size_t i = 0; i < N_SIZES; i++) {
-                cache_name("kmalloc", sizes[i], cache);
-                take_all(cache, sizes[i], take_key);
-                cache_name("kmalloc-cg", sizes[i], cache);
-                take_all(cache, sizes[i], take_message);
-        }
+        take_everything();
         if (queue >= 0)
                 msgctl(queue, IPC_RMID, NULL);
         give_keys_back(keys);
-        shrink_all();
 }
