@@ -200,12 +200,11 @@ static int by_text(const void *a, const void *b)
 
 static void print(const struct suggestion *s)
 {
-        size_t listed = 0;
+        bool listed = s->n && !s->v[0]->denied; /* by_text() has put what was denied at the end */
 
         puts("egress:\n  profile: brokered");
-        for (size_t i = 0; i < s->n; i++)
-                listed += !s->v[i]->denied;
-        puts(listed ? "  allow:" : "  allow: []");
+        /* Without a `# ` each line that the reader wants is part of the list. */
+        puts(listed ? "  allow:" : s->n ? "  # allow:" : "  allow: []");
         for (size_t i = 0; i < s->n; i++) {
                 const struct suggested *x = s->v[i];
                 printf("    %s- '%s' # %llu %s, %llu bytes%s%s\n", x->denied ? "# " : "", x->text,

@@ -1,5 +1,4 @@
 /* devdep-cli mirrors: the operator's package mirrors. */
-#include <jansson.h>
 #include <stdio.h>
 
 #include "base/cleanup.h"
@@ -10,6 +9,7 @@
 #include "cli/mirrors.h"
 #include "cli/output.h"
 #include "cli/state.h"
+#include "codec/json.h"
 
 static int add_variable(const char *name, const char *value, void *user, struct err *e)
 {
@@ -58,11 +58,15 @@ static void print_text(const struct mirrors *x, const char *origin)
 static int run_ls(const struct args *a, struct err *e)
 {
         AUTO(auto_free) char *state = NULL, *origin = NULL;
+        AUTO(json_decrefp) json_t *policy = json_object(), *authorities = NULL;
         struct mirrors x = {.n = 0};
-        int r = state_path(&state, e);
+        int r = policy ? state_path(&state, e) : err_nomem(e);
 
         if (r == 0)
                 r = mirrors_open(state, args_get(a, "mirrors"), &x, &origin, e);
+        /* What a run would refuse is refused here, too. */
+        if (r == 0)
+                r = mirrors_add(&x, policy, &authorities, e);
         if (r < 0)
                 return r;
         if (args_has(a, "json"))

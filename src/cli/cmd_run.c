@@ -105,7 +105,7 @@ static const struct command_option options[] = {
         {"no-profile", 0, NULL, "go by no profile", false},
         {"environment", 0, "NAME", "the environment of the profile (default: none)", false},
         {"egress", 0, "PROFILE", "what guests may reach: sealed (default), brokered (with --allow), audit", false},
-        {"allow", 0, "ENTRY", "NAME[:PORT], *.NAME[:PORT] or ADDRESS/PREFIX[:PORT] that guests may reach", true},
+        {"allow", 0, "ENTRY", "NAME[:PORT], *.NAME[:PORT] or ADDRESS/PREFIX:PORT that guests may reach", true},
         {"on-violation", 0, "WHAT", "of a connection that is not allowed: fail (default) the job, or warn", false},
         {"mirrors", 0, "FILE", "the package mirrors of every guest (default: STATE/mirrors.conf)", false},
         {"egress-report", 0, "FILE", "write every outgoing connection to FILE, as JSON Lines", false},

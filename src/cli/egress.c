@@ -72,9 +72,14 @@ static json_t *from_profile(const struct profile *p)
                          "on_violation", policy_violation_name(warns ? POLICY_WARN : POLICY_FAIL), "allow", list);
 }
 
-static bool is_sealed(const struct json_t *policy)
+static bool has_profile(const struct json_t *policy, enum policy_profile which)
 {
-        return str_eq(json_string_value(json_object_get(policy, "profile")), policy_profile_name(POLICY_SEALED));
+        return str_eq(json_string_value(json_object_get(policy, "profile")), policy_profile_name(which));
+}
+
+bool egress_is_open(const struct json_t *policy)
+{
+        return has_profile(policy, POLICY_AUDIT);
 }
 
 int egress_policy(const struct profile *p, const struct json_t *options, struct json_t **ret, struct err *e)
@@ -86,7 +91,7 @@ int egress_policy(const struct profile *p, const struct json_t *options, struct 
         int failed = policy ? json_array_extend(json_object_get(policy, "allow"), (json_t *)(uintptr_t)more) : -1;
 
         /* Who lists something wants it reached. */
-        if (failed == 0 && json_array_size(more) && is_sealed(policy))
+        if (failed == 0 && json_array_size(more) && has_profile(policy, POLICY_SEALED))
                 failed = json_object_set_new(policy, "profile", json_string(policy_profile_name(POLICY_BROKERED)));
         for (size_t i = 0; failed == 0 && i < ARRAY_SIZE(words); i++) {
                 json_t *word = json_object_get(options, words[i]);
@@ -102,7 +107,7 @@ int egress_policy(const struct profile *p, const struct json_t *options, struct 
 
 bool egress_needs_broker(const struct json_t *policy)
 {
-        return !is_sealed(policy) || json_array_size(json_object_get(policy, "mirrors"));
+        return !has_profile(policy, POLICY_SEALED) || json_array_size(json_object_get(policy, "mirrors"));
 }
 
 /* ---- where records go ---- */

@@ -20,6 +20,8 @@ int egress_options(const struct args *a, struct json_t **ret, struct err *e);
 /* The policy of a run, as policy_from_json() takes it: the repository's profile (NULL: none), and before it the command
  * line. A new reference. */
 int egress_policy(const struct profile *p, const struct json_t *options, struct json_t **ret, struct err *e);
+/* Is every name and address let through? */
+bool egress_is_open(const struct json_t *policy);
 /* May this run reach anything, be it a mirror of the operator alone? */
 bool egress_needs_broker(const struct json_t *policy);
 

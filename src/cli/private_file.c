@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/secret.h"
+#include "base/str.h"
 
 /* Only its owner could read it until now. */
 static int open_private(const char *path, int *ret, struct err *e)
@@ -28,6 +30,19 @@ static int open_private(const char *path, int *ret, struct err *e)
         return 0;
 }
 
+/* No byte of the file is in the message. */
+static int parse(const char *path, const struct buf *text, struct filecmd_pairs *ret, struct err *e)
+{
+        struct err why = ERR_INIT;
+
+        if (text->len && (memchr(text->data, 0, text->len) || !str_is_utf8((const char *)text->data, text->len)))
+                return err_set(e, ERR_USAGE, "%s: expected UTF-8 text without NUL bytes", path);
+        if (filecmd_parse(FILECMD_ENV, text->data, text->len, ret, &why) == 0)
+                return 0;
+        return err_set(e, ERR_USAGE, "%s:%u: expected lines NAME=VALUE, or NAME<<END and lines up to END", path,
+                       ret->line);
+}
+
 int private_file_read(const char *path, size_t max, struct filecmd_pairs *ret, struct err *e)
 {
         AUTO(auto_close) int fd = -1;
@@ -36,9 +51,7 @@ int private_file_read(const char *path, size_t max, struct filecmd_pairs *ret, s
 
         if (r == 0)
                 r = fd_read_all(fd, max, path, &text, e);
-        if (r == 0 && filecmd_parse(FILECMD_ENV, text.data, text.len, ret, e) < 0)
-                r = err_set(e, ERR_USAGE, "%s: expected lines NAME=VALUE, or NAME<<END and lines up to END", path);
-        return r;
+        return r < 0 ? r : parse(path, &text, ret, e);
 }
 
 void private_pairs_done(struct filecmd_pairs *p)

@@ -248,6 +248,15 @@ int secret_store_profile(struct secret_store *s, const struct profile_file *f, c
         return read_ca(s, top, e);
 }
 
+int secret_store_refuse(const struct secret_store *s, const char *why, struct err *e)
+{
+        const struct profile_secret *v = s->n_where ? s->profile->profile->secrets.v : NULL;
+
+        if (s->n)
+                return err_set(e, ERR_USAGE, "%s: %s", s->v[0].where, why);
+        return v ? err_set(e, ERR_USAGE, "%s: secret %s: %s", s->where[0], v[0].name.text, why) : 0;
+}
+
 /* Those of the profile that the command line does not give. */
 static int order_profile(const struct secret_store *s, const struct strv *names, bool all, struct order *o,
                          struct err *e)

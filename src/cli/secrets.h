@@ -39,6 +39,9 @@ CLEANUP_DEFINE(struct secret_store, secret_store_free)
 int secret_store_profile(struct secret_store *s, const struct profile_file *f, const struct vault_account *account,
                          const char *top, struct err *e);
 
+/* For a run that may hold none: ERR_USAGE with the place of the first one, and `why`. */
+int secret_store_refuse(const struct secret_store *s, const char *why, struct err *e);
+
 /* What one job gets: an order, and the area with its credentials. */
 struct job_order {
         struct order order; /* its texts belong to the store */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "cli/egress.h"
 #include "cli/host.h"
 #include "cli/labels.h"
 #include "cli/rundir.h"
@@ -114,6 +115,21 @@ static int find_room(struct session *s, struct err *e)
         return session_profile_bound(s, e);
 }
 
+static int prepare_secrets(struct session *s, struct err *e)
+{
+        int r = vault_account_load(s->launch.store.state, s->o.vault, &s->vault, e);
+
+        if (r == 0)
+                r = secret_store_profile(s->secrets, &s->launch.profile, s->vault, s->launch.place.top, e);
+        if (r < 0 || !egress_is_open(s->policy))
+                return r;
+        return secret_store_refuse(s->secrets,
+                                   "a run with secrets cannot have the egress profile 'audit', which lets them go "
+                                   "anywhere: list what it needs with 'brokered', or find that out without secrets "
+                                   "(--no-profile leaves those of the profile out)",
+                                   e);
+}
+
 int session_prepare(struct session *s, struct err *e)
 {
         struct slot_reclaimed reclaimed;
@@ -128,9 +144,7 @@ int session_prepare(struct session *s, struct err *e)
         if (r == 0)
                 r = session_profile(s, e);
         if (r == 0)
-                r = vault_account_load(s->launch.store.state, s->o.vault, &s->vault, e);
-        if (r == 0)
-                r = secret_store_profile(s->secrets, &s->launch.profile, s->vault, s->launch.place.top, e);
+                r = prepare_secrets(s, e);
         if (r == 0)
                 r = add_workflows(s, e);
         if (r == 0)

@@ -98,7 +98,8 @@ static int pump_in(struct relay *y, struct err *e)
                         break;
                 /* A peer that reads no more: what still comes is taken and thrown away. */
                 size_t used = n < 0 ? y->queue.len : (size_t)n;
-                door_consumed(y->s, used);
+                if (y->s)
+                        door_consumed(y->s, used);
                 buf_consume(&y->queue, used);
         }
         if (!y->queue.len && y->stream_eof && !y->connecting)
@@ -203,6 +204,10 @@ static int on_fd(struct loop_io *io, int fd, unsigned events, void *user, struct
                 r = pump_in(y, e);
         if (r == 0 && !freed && events & LOOP_READ)
                 r = pump_out(y, &freed, e);
+        if (r == 0 && !freed && !y->s && !y->queue.len) {
+                relay_free(y);
+                freed = true;
+        }
         if (r == 0 && !freed)
                 r = watch(y, e);
         return r < 0 ? r : guest_flush(g, e);
@@ -248,8 +253,11 @@ static void on_end(struct door_stream *s, enum door_end why, const struct fields
         struct relay *y = user;
         (void)s;
         (void)refusal;
+        y->s = NULL;
         y->lost = y->ended && why != DOOR_CLOSED;
-        relay_free(y);
+        /* Who ended its own side first, and reads slowly, still gets what is here. */
+        if (why != DOOR_CLOSED || !y->queue.len)
+                relay_free(y);
 }
 
 static const struct door_handler handler = {

@@ -23,7 +23,7 @@ struct job;
 struct map;
 
 #define EGRESS_MAX_CONNECTIONS 128u /* at once; a further one is refused */
-#define EGRESS_MAX_RECORDS 10000u   /* events `egress` of a job; further ones are counted */
+#define EGRESS_MAX_RECORDS 10000u   /* events `egress` of connections, and as many of others; more are counted */
 #define EGRESS_MAX_ANNOTATIONS 20u  /* of violations, and lines of the summary */
 #define EGRESS_PROCESS_MS 1000u     /* for the guest to say whose a denied connection was */
 

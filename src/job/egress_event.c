@@ -68,14 +68,16 @@ static int on_lookup(struct egress *g, struct door_stream *s, const struct field
         return ret < 0 ? ret : answer(s, reached, e);
 }
 
-/* No entry allows anything but TCP, and an address of ours is none that could be listed. */
+/* No entry allows anything but TCP to a name of a host, or to an address. */
 static void want(struct egress_record *r)
 {
         struct address a;
-        bool is_address = address_parse(r->address, &a);
+        char name[NAME_TEXT] = "";
 
-        if (str_eq(r->protocol, "tcp") && r->port && (r->name[0] || is_address))
-                policy_wanted(r->name[0] ? r->name : NULL, &a, r->port, r->entry);
+        if (!str_eq(r->protocol, "tcp") || !r->port)
+                return;
+        if (r->name[0] ? name_normalise(r->name, strlen(r->name), name, NULL) == 0 : address_parse(r->address, &a))
+                policy_wanted(r->name[0] ? name : NULL, &a, r->port, r->entry);
 }
 
 static int on_packet(struct egress *g, struct door_stream *s, const struct fields *header, struct err *e)

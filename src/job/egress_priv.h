@@ -64,11 +64,10 @@ struct egress_row {
         char text[NAME_TEXT + ADDRESS_TEXT + 16], process[EGRESS_TEXT], wanted[POLICY_TEXT];
 };
 
-/* A service or a mirror that could not be had, and that was told. */
+/* A destination that could not be had, and that was told. */
 struct egress_notice {
         int step;
-        char name[NAME_TEXT];
-        uint16_t port;
+        char text[NAME_TEXT + ADDRESS_TEXT + 16];
 };
 
 struct egress {
@@ -81,7 +80,7 @@ struct egress {
         struct list connections;
         unsigned n_connections;
         uint64_t next_id;
-        unsigned n_records, n_violations, n_rows, n_notices;
+        unsigned n_connects, n_records, n_violations, n_rows, n_notices;
         uint64_t n_unrecorded, n_untold; /* past EGRESS_MAX_RECORDS; that the guest only counted */
         int last_step;                   /* the last one that was seen open */
         struct egress_row rows[EGRESS_MAX_ANNOTATIONS];

@@ -8,6 +8,7 @@
 #include "job/egress_priv.h"
 #include "job/job_priv.h"
 #include "job/journal.h"
+#include "job/mask.h"
 #include "job/output.h"
 #include "job/step.h"
 
@@ -136,10 +137,24 @@ static bool was_told(const struct egress *g, const struct egress_record *r)
         return false;
 }
 
-static int violate(struct egress *g, const struct egress_record *r, struct err *e)
+/* Masked before it is cut to the length of a message: no half of a secret stands at its end. */
+static int fail(struct egress *g, const char *text, struct err *e)
 {
         struct err why = ERR_INIT;
-        char text[ERR_MAX_MESSAGE];
+        struct buf masked = BUF_INIT;
+        int r = masks_text(g->job->config.masks, text, strlen(text), &masked, e);
+
+        if (r == 0)
+                r = err_set(&why, ERR_EGRESS_VIOLATION, "%.*s", (int)masked.len, (const char *)masked.data);
+        buf_wipe(&masked);
+        if (why.code != ERR_SUCCESS)
+                job_violate(g->job, &why);
+        return why.code != ERR_SUCCESS ? 0 : r;
+}
+
+static int violate(struct egress *g, const struct egress_record *r, struct err *e)
+{
+        char text[2 * ERR_MAX_MESSAGE];
         int ret = 0;
 
         if (was_told(g, r))
@@ -150,42 +165,43 @@ static int violate(struct egress *g, const struct egress_record *r, struct err *
                 add_row(g, r);
                 ret = annotate(g, r, g->policy->on_violation == POLICY_FAIL ? "error" : "warning", text, e);
         }
-        if (ret == 0 && g->policy->on_violation == POLICY_FAIL) {
-                err_set(&why, ERR_EGRESS_VIOLATION, "%s", text);
-                job_violate(g->job, &why);
-        }
-        return ret;
+        return ret == 0 && g->policy->on_violation == POLICY_FAIL ? fail(g, text, e) : ret;
 }
 
-/* ---- what the host itself could not give ---- */
+/* ---- what was allowed, and could not be had ---- */
 
 static bool is_notice(const struct egress_record *r)
 {
-        return str_eq(r->kind, "connect") && str_eq(r->verdict, "unreachable") && name_is_internal(r->name);
+        return str_eq(r->kind, "connect") && (str_eq(r->verdict, "unreachable") || str_eq(r->verdict, "limited"));
 }
 
-static bool was_noticed(const struct egress *g, const struct egress_record *r)
+static bool was_noticed(const struct egress *g, int step, const char *to)
 {
         for (unsigned i = 0; i < g->n_notices; i++)
-                if (g->notices[i].step == r->step && g->notices[i].port == r->port &&
-                    str_eq(g->notices[i].name, r->name))
+                if (g->notices[i].step == step && str_eq(g->notices[i].text, to))
                         return true;
         return false;
 }
 
-/* No fault of the job, which goes on: it says why what the step wanted is not there, once. */
+/* No fault of the job, which goes on: it says why what the step wanted is not there, once. A program sees no more than
+ * a connection that was reset. */
 static int notice(struct egress *g, const struct egress_record *r, struct err *e)
 {
         char text[ERR_MAX_MESSAGE];
         struct egress_notice *told = &g->notices[g->n_notices];
+        struct egress_record asked = *r;
 
-        if (g->n_notices == EGRESS_MAX_ANNOTATIONS || was_noticed(g, r))
+        if (r->name[0])
+                asked.address[0] = 0; /* by name, whichever address of it was tried */
+        if (g->n_notices == EGRESS_MAX_ANNOTATIONS)
+                return 0;
+        told->step = r->step;
+        destination(&asked, told->text, sizeof(told->text));
+        if (was_noticed(g, told->step, told->text))
                 return 0;
         g->n_notices++;
-        *told = (struct egress_notice){.step = r->step, .port = r->port};
-        str_copy(told->name, sizeof(told->name), r->name);
-        snprintf(text, sizeof(text), "%s:%u could not be reached%s%s: %s", r->name, r->port,
-                 r->mirror[0] ? "; it is this host's mirror " : "", r->mirror, r->reason);
+        snprintf(text, sizeof(text), "%s could not be reached%s%s%s%s", told->text,
+                 r->mirror[0] ? "; it is this host's mirror " : "", r->mirror, r->reason[0] ? ": " : "", r->reason);
         return annotate(g, r, "notice", text, e);
 }
 
@@ -193,8 +209,11 @@ int egress_record_add(struct egress *g, const struct egress_record *r, struct er
 {
         int ret = 0;
 
-        if (g->n_records < EGRESS_MAX_RECORDS) {
-                g->n_records++;
+        /* Nothing that costs a guest little pushes out what was connected. */
+        unsigned *n = str_eq(r->kind, "connect") ? &g->n_connects : &g->n_records;
+
+        if (*n < EGRESS_MAX_RECORDS) {
+                ++*n;
                 ret = write_event(g, r, e);
         } else {
                 g->n_unrecorded++;
@@ -206,12 +225,43 @@ int egress_record_add(struct egress *g, const struct egress_record *r, struct er
 
 /* ---- the summary ---- */
 
-/* Foreign text in a cell of a table. */
-static void cell(char *text)
+/* Foreign text in a cell of a table, and there between backticks. */
+#define CELL "|`<>[]\\*_#&!"
+#define CODE "|`"
+
+/* Masked as it is, and then without the characters of `special`. */
+static int add_cell(struct egress *g, struct buf *ret, const char *text, const char *special, struct err *e)
 {
-        for (; *text; text++)
-                if (strchr("|`<>[]\\*_#&!", *text))
-                        *text = '?';
+        struct buf masked = BUF_INIT;
+        int r = masks_text(g->job->config.masks, text, strlen(text), &masked, e);
+
+        /* The mask itself is of asterisks. */
+        bool is_masked = r == 0 && (masked.len != strlen(text) || memcmp(masked.data, text, masked.len) != 0);
+        for (size_t i = 0; r == 0 && i < masked.len; i++)
+                if (strchr(special, masked.data[i]) && !(is_masked && masked.data[i] == '*'))
+                        masked.data[i] = '?';
+        if (r == 0)
+                r = buf_append(ret, masked.data, masked.len, e);
+        buf_wipe(&masked);
+        return r;
+}
+
+static int add_row_text(struct egress *g, const struct egress_row *row, struct buf *text, struct err *e)
+{
+        const char *tick = row->wanted[0] ? "`" : "";
+        int r = buf_append_str(text, "| `", e);
+
+        if (r == 0)
+                r = add_cell(g, text, row->text, CODE, e);
+        if (r == 0)
+                r = buf_append_str(text, "` | ", e);
+        if (r == 0)
+                r = add_cell(g, text, row->process, CELL, e);
+        if (r == 0)
+                r = buf_printf(text, e, " | %s", tick);
+        if (r == 0)
+                r = add_cell(g, text, row->wanted, CODE, e);
+        return r < 0 ? r : buf_printf(text, e, "%s |\n", tick);
 }
 
 static int add_lines(struct egress *g, struct buf *text, struct err *e)
@@ -221,12 +271,8 @@ static int add_lines(struct egress *g, struct buf *text, struct err *e)
                                "| destination | process | would be allowed by |\n|---|---|---|\n",
                                e);
 
-        for (unsigned i = 0; i < g->n_rows && r == 0; i++) {
-                struct egress_row *row = &g->rows[i];
-                const char *tick = row->wanted[0] ? "`" : "";
-                cell(row->process);
-                r = buf_printf(text, e, "| `%s` | %s | %s%s%s |\n", row->text, row->process, tick, row->wanted, tick);
-        }
+        for (unsigned i = 0; i < g->n_rows && r == 0; i++)
+                r = add_row_text(g, &g->rows[i], text, e);
         if (r == 0 && g->n_violations > g->n_rows)
                 r = buf_printf(text, e, "\n%u more.\n", g->n_violations - g->n_rows);
         return r;

@@ -123,6 +123,9 @@ static const struct special {
 } specials[] = {
         {"169.254.169.254/32", "a metadata address"},
         {"169.254.170.2/32", "a metadata address"},
+        {"169.254.170.23/32", "a metadata address"},
+        {"169.254.0.23/32", "a metadata address"},
+        {"169.254.42.42/32", "a metadata address"},
         {"100.100.100.200/32", "a metadata address"},
         {"192.0.0.192/32", "a metadata address"},
         {"168.63.129.16/32", "a metadata address"},
@@ -142,6 +145,8 @@ static const struct special {
         {"224.0.0.0/4", "a multicast address"},
         {"240.0.0.0/4", "a reserved address"},
         {"fd00:ec2::254/128", "a metadata address"},
+        {"fd00:ec2::23/128", "a metadata address"},
+        {"fd00:42::42/128", "a metadata address"},
         {"fd20:ce::254/128", "a metadata address"},
         {"::/128", "the unspecified address"},
         {"::1/128", "a loopback address", ADDRESS_LOOPBACK},

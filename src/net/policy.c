@@ -24,24 +24,37 @@ const char *policy_violation_name(enum policy_violation v)
         return violations[v];
 }
 
+/* One of `n` words. */
+static int parse_word(const char *text, const char *const *words, size_t n, const char *expected, size_t *ret,
+                      struct err *e)
+{
+        const char *nearest = str_nearest(text, words, n);
+
+        for (*ret = 0; *ret < n; (*ret)++)
+                if (str_eq(text, words[*ret]))
+                        return 0;
+        return err_set(e, ERR_USAGE, "expected %s, found '%.40s'%s%s%s", expected, text,
+                       nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+}
+
 int policy_profile_parse(const char *text, enum policy_profile *ret, struct err *e)
 {
-        for (size_t i = 0; i < ARRAY_SIZE(profiles); i++) {
+        size_t i;
+        int r = parse_word(text, profiles, ARRAY_SIZE(profiles), "sealed, brokered or audit", &i, e);
+
+        if (r == 0)
                 *ret = (enum policy_profile)i;
-                if (str_eq(text, profiles[i]))
-                        return 0;
-        }
-        return err_set(e, ERR_USAGE, "expected sealed, brokered or audit, found '%.40s'", text);
+        return r;
 }
 
 int policy_violation_parse(const char *text, enum policy_violation *ret, struct err *e)
 {
-        for (size_t i = 0; i < ARRAY_SIZE(violations); i++) {
+        size_t i;
+        int r = parse_word(text, violations, ARRAY_SIZE(violations), "fail or warn", &i, e);
+
+        if (r == 0)
                 *ret = (enum policy_violation)i;
-                if (str_eq(text, violations[i]))
-                        return 0;
-        }
-        return err_set(e, ERR_USAGE, "expected fail or warn, found '%.40s'", text);
+        return r;
 }
 
 /* ---- from JSON ---- */

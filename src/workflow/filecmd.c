@@ -170,6 +170,7 @@ int filecmd_parse(enum filecmd_kind kind, const void *data, size_t len, struct f
         struct reader r = {.text = data, .len = len};
         const char *line;
         size_t n;
+        unsigned at = 0; /* the line that an entry begins in */
         int result = 0;
 
         *ret = (struct filecmd_pairs){0};
@@ -180,6 +181,7 @@ int filecmd_parse(enum filecmd_kind kind, const void *data, size_t len, struct f
         if (len >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0)
                 r.at = 3; /* a byte order mark is no part of the first name */
         while (result == 0 && next_line(&r, &line, &n)) {
+                at = r.line;
                 if (kind == FILECMD_PATH)
                         result = parse_path_line(line, n, ret, e);
                 else if (n)
@@ -187,6 +189,7 @@ int filecmd_parse(enum filecmd_kind kind, const void *data, size_t len, struct f
         }
         if (result < 0) {
                 filecmd_pairs_done(ret);
+                ret->line = at;
                 return err_wrap(e, result, "%s", variable(kind));
         }
         return 0;

@@ -25,10 +25,11 @@ struct filecmd_pairs {
         struct filecmd_pair *v;
         size_t n;
         size_t cap;
+        unsigned line; /* after a failure: where, from 1; 0: the file as a whole */
 };
 
 /* Parse a whole file. Pairs in order, a name may repeat (the last one wins). ERR_RUN_FAILED names the line and what is
- * wrong. ret is empty on failure. */
+ * wrong. ret is empty on failure, but for its `line`. */
 int filecmd_parse(enum filecmd_kind kind, const void *data, size_t len, struct filecmd_pairs *ret, struct err *e);
 void filecmd_pairs_done(struct filecmd_pairs *p);
 /* May a workflow set this variable through GITHUB_ENV? NODE_OPTIONS, GITHUB_* and RUNNER_* are refused

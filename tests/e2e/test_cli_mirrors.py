@@ -1,10 +1,13 @@
 """devdep-cli mirrors, and the operator's file of package mirrors: who may have written it, and what is said of a wrong one (docs/mirrors.md)."""
+import http.server
 import json
 import os
+import threading
 
 import pytest
 
 import devdep
+import runs
 
 pytestmark = pytest.mark.user
 GOOD = "npm = http://npm.corp.test/all/ kind=npm\ndebian = 10.0.0.5:3142\n"
@@ -78,7 +81,8 @@ CERTIFICATE = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
 
 @pytest.mark.parametrize("text, mode, part", [
     (None, 0, "there is no such file of certificates"), (CERTIFICATE, 0o666, "somebody else could have written it"), ("nothing", 0o644, "expected certificates in PEM"),
-    ("", 0o644, "expected certificates in PEM"), (CERTIFICATE + "x" * (1 << 20), 0o644, "1048576"), (CERTIFICATE.encode() + b"\xff", 0o644, "which is text")])
+    ("", 0o644, "expected certificates in PEM"), (CERTIFICATE + "x" * (1 << 20), 0o644, "1048576"), (CERTIFICATE.encode() + b"\xff", 0o644, "which is text")],
+    ids=["missing", "writable", "none", "empty", "large", "binary"])
 def test_a_file_of_certificates_that_is_none_is_refused_before_anything_runs(cli, repo, text, mode, part):
     ca = cli.state / "ca.pem"
     if text is not None:
@@ -87,8 +91,8 @@ def test_a_file_of_certificates_that_is_none_is_refused_before_anything_runs(cli
     put(cli, f"npm = https://npm.corp.test ca={ca}\n")
     repo.workflow("on: push\njobs: {a: {runs-on: default, steps: [{run: 'true'}]}}")
     repo.commit()
-    result = cli("run", "--dir", repo.path)
-    assert result.status == 2 and str(ca) in result.error[2] and part in result.error[2], result
+    for result in (cli("run", "--dir", repo.path), cli("mirrors", "ls")):
+        assert result.status == 2 and str(ca) in result.error[2] and part in result.error[2], result
     assert not (cli.state / "runs").exists() or not list((cli.state / "runs").glob("[0-9]*"))
 
 
@@ -100,3 +104,27 @@ def test_nothing_of_a_file_is_taken_from_the_repository(cli, repo):
     assert cli("mirrors", "ls", cwd=repo.path).out.startswith("no mirrors")
     validated = cli("validate", "--offline", "--file", "devdep.yaml", cwd=repo.path)
     assert validated.status != 0 and "mirrors" in validated.text, validated
+
+
+class Greets(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(f"hello {self.headers['Host']}\n".encode())
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.guest
+def test_a_mirror_on_this_host_is_reached_from_a_sealed_guest_for_root_and_for_an_ordinary_user(cli, repo):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Greets) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        put(cli, f"here = 127.0.0.1:{server.server_port}\n")
+        repo.workflow(json.dumps({"on": "push", "jobs": {"a": {"runs-on": "default", "steps": [{"run": "curl -sSf $DEVDEP_MIRROR_HERE"}]}}}))
+        repo.commit()
+        job = runs.Run(cli("run", "--json", "--dir", repo.path, "--memory", "512M"))["a"]
+        server.shutdown()
+    assert job.conclusion == "success" and job.steps[0].log == "hello here.devdep.internal\n", job.steps
+    (record,) = [e for e in job.events if e["type"] == "egress" and e["kind"] == "connect"]
+    assert (record["verdict"], record["address"], record["mirror"]) == ("allowed", "127.0.0.1", f"http://127.0.0.1:{server.server_port}")

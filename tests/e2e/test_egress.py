@@ -174,6 +174,9 @@ def test_what_cannot_be_reached_is_reset_at_once_and_is_no_violation(scene):
         assert "reset by peer" in step.log or "SSL_ERROR_SYSCALL" in step.log, step
         assert "status" in step.log and "status 124" not in step.log
     assert {r["verdict"] for r in scene.records(kind="connect")} == {"unreachable"}
+    for step, name in zip(job.steps[1:], ("nobody.example.test", "gone.example.test")):
+        told, = [a for a in step.annotations if a["title"] == "Outgoing connection"]
+        assert told["level"] == "notice" and told["message"].startswith(f"{name}:443 could not be reached: "), told
 
 
 def test_a_name_that_resolves_to_a_private_address_is_a_violation_and_its_prefix_would_allow_it(scene):
@@ -199,6 +202,12 @@ def test_audit_lets_everything_through_and_its_record_becomes_an_allow_list(scen
         assert f"# - '{PRIVATE}/32:443' # 1 connection, 0 bytes; was denied" in suggested.out and "weaker" in suggested.out
     digest = json.loads((scene.cli.state / "runs/1/run.json").read_text())["jobs"][0]["egress"]["digest"]
     assert digest == "sha256:" + hashlib.sha256(report.read_bytes()).hexdigest()
+    denied = folder / "denied"
+    denied.write_text("".join(json.dumps(line) + "\n" for line in lines if line["verdict"] == "denied"))
+    suggested = scene.cli("egress", "suggest", denied)
+    assert suggested.out.startswith(f"egress:\n  profile: brokered\n  # allow:\n    # - '{PRIVATE}/32:443'"), suggested.out
+    (folder / "devdep.yaml").write_text("entity: web\ndomain: corp.example\n" + suggested.out.replace("  # ", "  "))
+    assert "no problems" in scene.cli("validate", "--file", folder / "devdep.yaml").out
 
 
 def test_a_masked_value_in_a_name_does_not_leave(scene):

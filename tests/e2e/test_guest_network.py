@@ -101,6 +101,30 @@ def test_the_streams_of_a_reset_and_of_a_half_close_are_told_apart(guest):
     assert ends == [b"x", "Closed"], ends
 
 
+def test_a_slow_reader_that_ended_its_own_side_first_gets_every_byte(guest):
+    """The host ends its side, too, while bytes of it still wait for the program: they stay."""
+    sent = []
+
+    def flood(stream):
+        assert stream.read_all() == b"x"
+        sent.append(stream.write_until_full())
+        stream.close()
+        with guest.outside.changed:
+            sent.append("all")
+            guest.outside.changed.notify_all()
+    guest.outside.servers[("good.test", 7005)] = flood
+
+    def tell(stream):
+        with guest.outside.changed:
+            guest.outside.changed.wait_for(lambda: "all" in sent, 60)
+        stream.write(b"y")
+        stream.close()
+    guest.outside.servers[("good.test", 7006)] = tell
+    result = guest.exec("python3", "-c", "import socket; s = socket.create_connection(('good.test', 7005)); s.sendall(b'x'); s.shutdown(1); "
+                        "t = socket.create_connection(('good.test', 7006)); t.recv(1); t.recv(1); print(sum(len(d) for d in iter(lambda: s.recv(65536), b'')))")
+    assert int(result.out) == sent[0], (result, sent)
+
+
 def test_more_connections_than_the_host_takes_wait_for_their_turn(guest):
     """200 at once: 128 are open, the rest follows as these end. Nothing is lost."""
     release, gate = threading.Event(), threading.Semaphore(0)

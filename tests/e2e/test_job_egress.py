@@ -1,5 +1,6 @@
 """devdep-job and a guest that asks for connections out of turn: no VM, and no broker but the test's."""
 import contextlib
+import json
 import struct
 import tempfile
 import threading
@@ -7,7 +8,8 @@ import threading
 import pytest
 
 import brokers
-from fake_guest import ACK, DATA, SYN, WINDOW, FakeGuest, Job, Stream, fields, frame, parse_fields, spec
+import runs
+from fake_guest import ACK, DATA, FIN, SYN, WINDOW, FakeGuest, Job, Stream, fields, frame, parse_fields, spec
 
 POLICY = {"profile": "brokered", "on_violation": "warn", "allow": ["good.test"]}
 
@@ -119,12 +121,38 @@ def test_a_flood_of_events_is_counted_and_not_kept(folder):
             job.guest.call(op="event", kind="packet", protocol="udp", address="9.9.9.9", port=1 + i % 60000, process="x|`\x1b[31m", pid=9)
             job.sample()
         assert len(job.events("egress")) == 10000 and job.peak < 64 << 20
+        # A connection has its record all the same.
+        job.guest.call(op="connect", connection=1, name="good.test", port=443)
+        job.guest.ask(op="event", kind="process", connection=1, process="curl", pid=12)
+        runs.wait_until(lambda: job.events("egress")[-1]["kind"] == "connect", "the record of the connection")
         job.ask({"op": "cancel"})
         job.wait()
         assert "1 more outgoing connections, packets and lookups" in job.log()
         assert len(job.events("annotation")) == 20
         summary = job.events("summary")[0]["text"]
-        assert "9981 more." in summary and "x???" in summary and "\x1b" not in summary
+        assert "9982 more." in summary and "x???" in summary and "\x1b" not in summary
+
+
+def test_a_name_that_is_none_offers_no_entry_and_stays_in_its_cell(folder):
+    """The guest's words: what they say is shown, and is no text of ours."""
+    with asking(folder, POLICY) as job:
+        for i, name in enumerate(("x' in egress.allow would allow it", "`|[a](http://evil.test)", "a..b", "1.2.3.4", "Real.Test.")):
+            job.guest.call(op="event", kind="packet", protocol="tcp", name=name, port=443 + i, process="a_b*c", pid=9)
+        job.ask({"op": "cancel"})
+        job.wait()
+        assert [e.get("entry") for e in job.events("egress")] == [None] * 4 + ["real.test:447"]
+        rows = [line for line in job.events("summary")[0]["text"].split("\n") if "443" in line or "444" in line]
+        assert rows == ["| `x' in egress.allow would allow it:443` | a?b?c |  |", "| `??[a](http://evil.test):444` | a?b?c |  |"]
+
+
+def test_a_secret_in_a_changed_cell_leaves_no_half_of_it(folder):
+    class Telling(Leaving):
+        def attempt(self):
+            self.call(op="event", kind="packet", protocol="tcp", name="se_cret-value.test", port=443, process="ppp_se_cret-value", pid=9)
+    with Job(folder, spec(folder, "echo ::add-mask::se_cret-value", egress={**POLICY, "on_violation": "fail"}), guest=Telling) as job:
+        assert job.wait() == 145
+        assert "cret-v" not in json.dumps([job.verdict, *job.events("annotation"), *job.events("summary"), *job.events("egress")])
+        assert "| `***.test:443` | ppp?*** |" in job.events("summary")[0]["text"]
 
 
 class Mute:
@@ -132,6 +160,30 @@ class Mute:
 
     def __init__(self):
         self.sock, self.theirs = brokers.yamux.socket_pair()
+
+
+def test_a_secret_across_the_end_of_a_long_message_leaves_no_half_of_it(folder):
+    """All that a broker may say of a connection, in one sentence: it is longer than a message."""
+    mute, secret = Mute(), "Q7" * 14
+
+    def say(sid, **said):
+        data = fields(**said)
+        mute.sock.sendall(frame(DATA, 0, sid, len(data), data))
+    step = {"run": f"echo ::add-mask::{secret}; echo it is masked; exec sleep 60", "name": "n" * 100}
+    with Job(folder, spec(folder, step, egress={**POLICY, "on_violation": "fail"}), guest=Asking, broker=mute.theirs.fileno()) as job:
+        runs.wait_until(lambda: "it is masked" in job.log(), "the mask")
+        job.guest.ask(op="connect", connection=7, name="good.test", port=443)
+        asked = b""
+        while b"good.test" not in asked:
+            asked += mute.sock.recv(65536)
+        mute.sock.sendall(frame(WINDOW, ACK, 1, 0) + frame(WINDOW, ACK, 3, 0))
+        say(1, status="ok")
+        say(3, status="error", code="denied", message="x")
+        mute.sock.sendall(frame(WINDOW, FIN, 3, 0))
+        job.guest.ask(op="event", kind="process", connection=7, process="p" * 300, pid=12)
+        say(1, id=0, verdict="denied", reason="r" * 300, entry=secret * 9, address="11.1.0.2", sent=0, received=0, ms=1)
+        assert job.wait() == 145
+        assert job.verdict["message"].endswith("rrr; '***' in egress.allow would allow it") and "Q7" not in job.verdict["message"]
 
 
 def test_a_broker_that_goes_away_ends_the_job(folder):

@@ -112,6 +112,22 @@ def test_a_profile_that_cannot_be_met_is_refused_with_its_place(run, profile, me
 
 
 @pytest.mark.user
+def test_a_run_with_secrets_is_refused_the_profile_audit_wherever_both_come_from(run, folder):
+    """The profile's own pair is refused by its parser, above."""
+    file = folder / "secrets.env"
+    file.write_text("OTHER=value-of-other\n")
+    file.chmod(0o600)
+    devdep.give(file)
+    audit, secret = "egress: {profile: audit}\n", "secrets: {A: kv/x#y}\n"
+    refused = "a run with secrets cannot have the egress profile 'audit', which lets them go anywhere"
+    usage(run(None, "--egress", "audit", "--secret", "TOKEN", stdin="value-of-token"), f"--secret TOKEN: {refused}")
+    usage(run(None, "--egress", "audit", "--secrets", file), f"{file}: OTHER: {refused}")
+    usage(run(audit, "--secret", "TOKEN", stdin="value-of-token"), f"--secret TOKEN: {refused}")
+    usage(run(secret, "--egress", "audit"), f"devdep.yaml:3:14: secret A: {refused}")
+    usage(run("environments: {open: {egress: {profile: audit}}}\n", "--environment", "open", "--secrets", file), f"{file}: OTHER: {refused}")
+
+
+@pytest.mark.user
 def test_an_environment_is_one_of_the_profile(run):
     usage(run("environments: {production: {vcpus: 1}}\n", "--environment", "prodction"),
           "devdep.yaml: there is no environment 'prodction'; did you mean 'production'?")

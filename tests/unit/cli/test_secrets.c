@@ -191,8 +191,13 @@ static void a_file_that_is_none_is_refused_without_its_text(void **state)
         struct err e = ERR_INIT;
         (void)state;
         assert_int_equal(read_file("hunter2\n", 0600, &s, &e), -1);
-        assert_contains(e.msg, "expected lines NAME=VALUE");
+        assert_contains(e.msg, ":1: expected lines NAME=VALUE");
         assert_null(strstr(e.msg, "hunter2"));
+        assert_int_equal(read_file("A=1\n\nB<<END\nhunter2\n", 0600, &s, &e), -1);
+        assert_contains(e.msg, ":3: expected lines NAME=VALUE");
+        assert_null(strstr(e.msg, "hunter2"));
+        assert_int_equal(read_file("A=\xffhunter2\n", 0600, &s, &e), -1);
+        assert_contains(e.msg, "expected UTF-8 text");
         assert_int_equal(read_file("A=1\na=2\n", 0600, &s, &e), -1);
         assert_contains(e.msg, "given before");
         assert_int_equal(read_file("2A=1\n", 0600, &s, &e), -1);

@@ -319,6 +319,22 @@ static void a_policy_with_mirrors_out_of_form_is_refused(void **state)
         }
 }
 
+static void a_word_that_is_nearly_one_is_told_which(void **state)
+{
+        enum policy_profile profile;
+        enum policy_violation violation;
+        struct err e = ERR_INIT;
+        (void)state;
+        assert_int_equal(policy_profile_parse("broker", &profile, &e), -1);
+        assert_string_equal(e.msg, "expected sealed, brokered or audit, found 'broker'; did you mean 'brokered'?");
+        assert_int_equal(policy_violation_parse("warm", &violation, &e), -1);
+        assert_string_equal(e.msg, "expected fail or warn, found 'warm'; did you mean 'warn'?");
+        assert_int_equal(policy_violation_parse("ignore", &violation, &e), -1);
+        assert_string_equal(e.msg, "expected fail or warn, found 'ignore'");
+        assert_int_equal(policy_profile_parse("audit", &profile, &e), 0);
+        assert_int_equal(profile, POLICY_AUDIT);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -326,6 +342,7 @@ int main(void)
                 cmocka_unit_test(what_is_no_entry_is_refused_with_why),
                 cmocka_unit_test(names_match_whole_labels_and_ports),
                 cmocka_unit_test(the_profile_has_the_last_word),
+                cmocka_unit_test(a_word_that_is_nearly_one_is_told_which),
                 cmocka_unit_test(port_80_is_weak),
                 cmocka_unit_test(a_special_address_is_refused_unless_its_prefix_is_named),
                 cmocka_unit_test(an_address_of_this_host_is_refused_unless_its_prefix_is_named),

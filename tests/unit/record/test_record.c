@@ -129,6 +129,29 @@ static void the_schema_names_every_member(void **state)
         assert_true(json_is_false(json_object_get(schema, "additionalProperties")));
 }
 
+static void the_operators_mirrors_are_names_and_kinds(void **state)
+{
+        static const struct {
+                const char *egress;
+                bool kept;
+        } cases[] = {{"{\"profile\":\"sealed\",\"mirrors\":{\"npm\":\"npm\",\"deb-12\":\"plain\"}}", true},
+                     {"{\"profile\":\"sealed\",\"mirrors\":{\"npm\":\"http://a:1\"}}", false},
+                     {"{\"profile\":\"sealed\",\"mirrors\":[\"npm\"]}", false}};
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                AUTO(json_decrefp) json_t *run = run_json(7);
+                AUTO(json_decrefp) json_t *record = NULL;
+                assert_int_equal(json_object_set_new(run, "egress", json_loads(cases[i].egress, 0, NULL)), 0);
+                assert_int_equal(record_make(run, &record, NULL), 0);
+                const json_t *mirrors = json_object_get(json_object_get(record, "egress"), "mirrors");
+                const json_t *said = json_object_get(json_object_get(run, "egress"), "mirrors");
+                if (json_equal(mirrors, said) != cases[i].kept)
+                        fail_msg("%s", cases[i].egress);
+                assert_int_equal(record_check(record, NULL), 0);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -137,6 +160,7 @@ int main(void)
                 cmocka_unit_test(jobs_and_words_are_bounded),
                 cmocka_unit_test(what_a_record_does_not_know_is_none),
                 cmocka_unit_test(the_schema_names_every_member),
+                cmocka_unit_test(the_operators_mirrors_are_names_and_kinds),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
