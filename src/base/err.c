@@ -13,8 +13,10 @@ static const struct err_info table[] = {
         {ERR_CANCELLED, "ERR_CANCELLED", 130, 1, "The run was cancelled.", "Start it again."},
         {ERR_NO_RUNNER, "ERR_NO_RUNNER", 6, 0, "No runner or image exists for a label.",
          "Build or import an image (`devdep-cli image build`), or map the label to one."},
-        {ERR_IMAGE_REFUSED, "ERR_IMAGE_REFUSED", 7, 0, "An image's signature or digest is wrong.",
-         "Run `devdep-cli image verify`; build the image again or trust its signer's key."},
+        {ERR_IMAGE_REFUSED, "ERR_IMAGE_REFUSED", 7, 0,
+         "The signature or digest of an image, or of the log of records, is wrong.",
+         "Run `devdep-cli image verify`, and build the image again or trust its signer's key; or `devdep-cli records "
+         "verify`."},
         {ERR_OIDC_TIMEOUT, "ERR_OIDC_TIMEOUT", 101, 1, "The identity provider did not answer in time.",
          "Check the provider and sign on again."},
         {ERR_DOMAIN_RESTRICTED, "ERR_DOMAIN_RESTRICTED", 102, 0, "The mail domain may not sign on.",
