@@ -21,8 +21,9 @@ static const struct err_info table[] = {
          "Check the provider and sign on again."},
         {ERR_DOMAIN_RESTRICTED, "ERR_DOMAIN_RESTRICTED", 102, 0, "The mail domain may not sign on.",
          "Use an account of a registered domain, or have an administrator register it."},
-        {ERR_VAULT_MISMATCH, "ERR_VAULT_MISMATCH", 201, 0, "The secrets provider refused what the run asked for.",
-         "Compare the profile's bindings with the provider's policy."},
+        {ERR_VAULT_MISMATCH, "ERR_VAULT_MISMATCH", 201, 0, "A secret could not be had.",
+         "Correct what the message names: the reference in devdep.yaml, this host's vault.conf, or the provider's "
+         "policy; `devdep-cli validate` asks again."},
         {ERR_VM_BOOT_FAILED, "ERR_VM_BOOT_FAILED", 45, 1, "The guest did not boot.",
          "Read the console's last lines; `devdep-cli doctor` checks the host."},
         {ERR_GUEST_LOST, "ERR_GUEST_LOST", 46, 1, "The guest, its VMM or its runner ended in the middle of a job.",

@@ -185,9 +185,9 @@ def test_a_second_unwrapping_means_that_somebody_else_read_it(scene):
 
 def test_what_a_credential_file_lacks_is_named(scene):
     with scene.replay():
-        for vault, given, part in ((dict(auth="jwt", mount="jwt", role="ci"), {"token": "x"}, "no credential 'jwt'"),
-                                   (dict(), {"jwt": "x"}, "no credential 'token'"),
-                                   (APPROLE, {"role_id": "x"}, "no credential 'secret_id'"),
+        for vault, given, part in ((dict(auth="jwt", mount="jwt", role="ci"), {"token": "x"}, "has no 'jwt'"),
+                                   (dict(), {"jwt": "x"}, "has no 'token'"),
+                                   (APPROLE, {"role_id": "x"}, "has no 'secret_id'"),
                                    (dict(), {"token": "a b"}, "X-Vault-Token: a character that no header may have"),
                                    (dict(), {"token": "a\r\nX-Evil: b"}, "X-Vault-Token: a character that no header may have")):
             with scene.service(DB, given=given, **vault) as s:
