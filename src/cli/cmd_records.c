@@ -14,6 +14,7 @@
 #include "cli/records.h"
 #include "cli/rundir.h"
 #include "cli/state.h"
+#include "codec/hash.h"
 #include "codec/json.h"
 #include "record/record.h"
 #include "trust/key.h"
@@ -134,6 +135,16 @@ static int print_verdict(const struct args *a, const struct record_verdict *v, c
         return 0;
 }
 
+/* What is wrong, for programs; the error goes its way all the same. */
+static void print_refusal(const struct record_verdict *v, const char *key, const struct err *why)
+{
+        struct err ignored = ERR_INIT;
+
+        output_json(json_pack("{s:b,s:I,s:s,s:s}", "valid", 0, "entries", (json_int_t)v->entries, "key", key, "message",
+                              why->msg),
+                    &ignored);
+}
+
 /* ---- what runs say of their entries ---- */
 
 static int keep_hash(const struct record_entry *x, void *user, struct err *e)
@@ -166,19 +177,38 @@ static int check_marks(const char *state, struct err *e)
         return r;
 }
 
+#define HASH_LETTERS (HASH_HEX_SIZE - 1)
+
+/* A hash that was cut would be one that no entry has. */
+static int check_head(const char *text, struct err *e)
+{
+        size_t len = strlen(text);
+
+        if (len == HASH_LETTERS && strspn(text, "0123456789abcdef") == len)
+                return 0;
+        return err_set(e, ERR_USAGE,
+                       "--head: expected the %d hexadecimal digits that 'records verify' printed, found '%.80s'",
+                       HASH_LETTERS, text);
+}
+
 static int run_verify(const struct args *a, struct err *e)
 {
         AUTO(auto_free) char *state = NULL;
         AUTO(key_freep) struct key *k = NULL;
-        struct record_verdict v;
-        int r = state_path(&state, e);
+        struct record_verdict v = {0};
+        const char *head = args_get(a, "head");
+        int r = head ? check_head(head, e) : 0;
 
+        if (r == 0)
+                r = state_path(&state, e);
         if (r == 0)
                 r = load_key(a, state, &k, e);
         if (r == 0)
-                r = record_verify(state, k, args_get(a, "head"), &v, e);
+                r = record_verify(state, k, head, &v, e);
         if (r == 0)
                 r = check_marks(state, e);
+        if (r < 0 && e->code == ERR_IMAGE_REFUSED && k && args_has(a, "json"))
+                print_refusal(&v, key_id(k), e);
         return r < 0 ? r : print_verdict(a, &v, key_id(k), e);
 }
 

@@ -33,7 +33,7 @@ struct validation {
         char *top; /* of its repository */
         struct library *library;
         struct diag_list *problems;
-        struct err not_found; /* code ERR_VAULT_MISMATCH: secrets are missing, or it could not be found out */
+        bool is_missing; /* a secret, or that could not be found out: the problems are 201 */
 };
 
 static const char *file_name(const char *path)
@@ -71,10 +71,9 @@ static int look_up(struct validation *v, struct profile *p, struct err *e)
                         *e = why;
                         return -1;
                 }
-                v->not_found = why;
+                r = diag_add(v->problems, DIAG_ERROR, 0, 0, 0, NULL, e, "%s", why.msg);
         }
-        if (r == 0 && diag_errors(v->problems) > 0)
-                v->not_found.code = ERR_VAULT_MISMATCH;
+        v->is_missing = r == 0 && diag_errors(v->problems) > 0;
         return r;
 }
 
@@ -173,10 +172,8 @@ static int verdict(const struct validation *v, struct err *e)
 {
         int r = diag_to_err(v->problems, e);
 
-        if (r < 0 && v->not_found.code == ERR_VAULT_MISMATCH)
+        if (r < 0 && v->is_missing)
                 e->code = ERR_VAULT_MISMATCH;
-        if (r == 0 && v->not_found.code == ERR_VAULT_MISMATCH)
-                r = err_set(e, ERR_VAULT_MISMATCH, "%s", v->not_found.msg);
         return r;
 }
 

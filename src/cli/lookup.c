@@ -83,6 +83,15 @@ static int ask(struct lookup *l, const struct job_order *o, struct err *e)
         return r;
 }
 
+/* The server can be asked for none of them: told of the first. */
+static int refuse_first(struct lookup *l, struct err *e)
+{
+        const struct profile_secret *first = l->file->profile->secrets.v;
+        struct err why = *e;
+
+        return on_missing(first->name.text, why.msg, l, e);
+}
+
 static int look_up(struct lookup *l, struct err *e)
 {
         static const struct secret_options nothing;
@@ -93,8 +102,11 @@ static int look_up(struct lookup *l, struct err *e)
 
         if (r == 0)
                 r = secret_store_profile(store, l->file, l->account, l->top, e);
-        if (r == 0)
-                r = secret_store_order(store, &no_names, true, &order, e);
+        if (r < 0)
+                return r;
+        r = secret_store_order(store, &no_names, true, &order, e);
+        if (r < 0 && e->code == ERR_VAULT_MISMATCH)
+                return refuse_first(l, e);
         return r == 0 && order.order.n ? ask(l, &order, e) : r;
 }
 

@@ -38,7 +38,9 @@ static void free_credential(char **p)
 static int need(const struct provider *p, const char *name, char **ret, struct err *e)
 {
         int r = credential(p, name, ret, e);
-        return r == CREDENTIALS_E_NONE ? err_set(e, ERR_VAULT_MISMATCH, "no credential '%s' was given", name) : r;
+        return r == CREDENTIALS_E_NONE ? err_set(e, ERR_VAULT_MISMATCH,
+                                                 "the file that says how this host signs in to Vault has no '%s'", name)
+                                       : r;
 }
 
 static int take_token(struct provider *p, const char *token, struct err *e)

@@ -1,6 +1,7 @@
 """devdep-cli as it is typed: what needs no guest."""
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -9,16 +10,41 @@ import devdep
 
 pytestmark = pytest.mark.user
 
-SUBCOMMANDS = ["run", "runs", "logs", "rm", "artifacts", "cache", "doctor", "image", "plan", "validate", "expr", "errors", "completion", "version"]
+SUBCOMMANDS = ["run", "runs", "logs", "records", "rm", "artifacts", "cache", "vm", "egress", "mirrors", "doctor", "image", "actions", "plan",
+               "validate", "init", "schema", "expr", "errors", "completion", "version"]
+
+
+def listed(text, heading):
+    """The first words of the lines below a heading of a help."""
+    part = text.partition(f"\n{heading}:\n")[2].partition("\n\n")[0]
+    return [line.split()[0] for line in part.splitlines() if line.startswith("  ") and line.split()]
 
 
 def test_help_names_every_command_and_each_has_its_own_help(cli):
     top = cli("--help")
-    assert top.status == 0
+    assert top.status == 0 and listed(top.out, "Commands") == SUBCOMMANDS
     for name in SUBCOMMANDS:
-        assert f"\n  {name} " in top.out
         own = cli(name, "--help")
         assert own.status == 0 and f"Usage: devdep-cli {name}" in own.out, own
+
+
+def test_the_manual_pages_name_every_option_of_every_command_and_every_status(cli):
+    pages = "\n".join(page.read_text() for page in (devdep.ROOT / "man").glob("*.1"))
+    missing = []
+
+    def look(*command):
+        text = cli(*command, "--help").out
+        for word in re.findall(r"^ +(?:-\w, )?--([a-z-]+)", text.partition("\nOptions:\n")[2].partition("\n\n")[0], re.MULTILINE):
+            if word != "help" and not re.search(rf"Fl Fl {word}\b(?!-)", pages):
+                missing.append(f"{' '.join(command)} --{word}")
+        for word in listed(text, "Commands"):
+            look(*command, word)
+    look()
+    assert missing == []
+    own = (devdep.ROOT / "man" / "devdep-cli.1").read_text().partition(".Sh EXIT STATUS")[2].partition(".Sh EXAMPLES")[0]
+    not_yet = {101, 102}  # of signing on
+    assert [row["status"] for row in json.loads(cli("errors", "--json").out)
+            if row["status"] not in not_yet and not re.search(rf"\b{row['status']}\b", own)] == []
 
 
 @pytest.mark.parametrize("args, expected", [
@@ -54,6 +80,9 @@ def test_errors_prints_the_whole_table_with_eight_bit_statuses(cli):
     assert all(row["meaning"] and row["remedy"] and row["name"] for row in rows.values())
     text = cli("errors").out
     assert all(row["name"] in text for row in rows.values())
+    table = [line for line in (devdep.ROOT / "docs" / "errors.md").read_text().splitlines() if line.startswith("| ") and line[2].isdigit()]
+    assert table == [f"| {row['code']} | {row['status']} | {row['name']} | {row['meaning']} | {row['remedy']} | {'yes' if row['retryable'] else 'no'} |"
+                     for row in rows.values()]
 
 
 def test_completions_are_valid_scripts_and_know_the_commands(cli):

@@ -126,6 +126,8 @@ def test_a_change_is_found_and_named_and_so_is_what_was_taken_from_the_end(cli, 
     log_of(cli).write_bytes(lines[0] + lines[1] + lines[2][:-1] + b"\x0b")
     result = cli("records", "verify")
     assert result.error[:2] == (7, "ERR_IMAGE_REFUSED") and "line 3 of" in result.error[2]
+    verdict = json.loads(cli("records", "verify", "--json").out)
+    assert verdict["valid"] is False and verdict["entries"] == 2 and verdict["message"] == result.error[2], verdict
     # While a run is kept, it knows its entry; afterwards the head does.
     for end in (b"", lines[2][:-1], lines[2][:100]):
         log_of(cli).write_bytes(lines[0] + lines[1] + end)
@@ -134,6 +136,8 @@ def test_a_change_is_found_and_named_and_so_is_what_was_taken_from_the_end(cli, 
     assert cli("rm", "3").status == 0
     assert cli("records", "verify").status == 0
     assert "taken away" in cli("records", "verify", "--head", head).error[2]
+    for cut in (head[:16], head.upper(), head + "0", ""):
+        assert cli("records", "verify", "--head", cut).error[:2] == (2, "ERR_USAGE"), cut
 
 
 @pytest.mark.guest

@@ -185,9 +185,9 @@ def test_a_second_unwrapping_means_that_somebody_else_read_it(scene):
 
 def test_what_a_credential_file_lacks_is_named(scene):
     with scene.replay():
-        for vault, given, part in ((dict(auth="jwt", mount="jwt", role="ci"), {"token": "x"}, "no credential 'jwt'"),
-                                   (dict(), {"jwt": "x"}, "no credential 'token'"),
-                                   (APPROLE, {"role_id": "x"}, "no credential 'secret_id'"),
+        for vault, given, part in ((dict(auth="jwt", mount="jwt", role="ci"), {"token": "x"}, "has no 'jwt'"),
+                                   (dict(), {"jwt": "x"}, "has no 'token'"),
+                                   (APPROLE, {"role_id": "x"}, "has no 'secret_id'"),
                                    (dict(), {"token": "a b"}, "X-Vault-Token: a character that no header may have"),
                                    (dict(), {"token": "a\r\nX-Evil: b"}, "X-Vault-Token: a character that no header may have")):
             with scene.service(DB, given=given, **vault) as s:
@@ -253,7 +253,7 @@ def test_a_redirect_is_not_followed(scene, status):
             assert not vault.asked(path="/v1/elsewhere")
 
 
-@pytest.mark.parametrize("headers", [{}, {"Content-Length": str(1 << 40)}])
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": str(1 << 40)}, {"Connection": "close"}])
 def test_a_huge_answer_is_cut_off_and_memory_stays_bounded(scene, headers):
     with scene.replay() as vault:
         signed_in(vault)
@@ -264,11 +264,12 @@ def test_a_huge_answer_is_cut_off_and_memory_stays_bounded(scene, headers):
                 assert int(next(line for line in f if line.startswith("VmHWM")).split()[1]) < 48 << 10
 
 
+@pytest.mark.parametrize("headers", [{}, {"Connection": "close"}])  # with its length, and without
 @pytest.mark.parametrize("extra, taken", [(0, True), (1, False)])
-def test_an_answer_has_a_largest_size(scene, extra, taken):
+def test_an_answer_has_a_largest_size(scene, extra, taken, headers):
     with scene.replay() as vault:
         signed_in(vault)
-        vault.answer("GET", KV, 200, GOOD.ljust((4 << 20) + extra), token=TOKEN)
+        vault.answer("GET", KV, 200, GOOD.ljust((4 << 20) + extra), token=TOKEN, headers=headers)
         with scene.service(DB) as s:
             assert (s.ask() == {"PASSWORD": "p1"}) == taken
 

@@ -97,6 +97,9 @@ def test_credentials_go_to_no_other_server_than_their_own(work, folder):
         for result in (work.validate(), work.run("echo ${#P}", P="${{ secrets.PASSWORD }}").result):
             assert result.error[:2] == (201, "ERR_VAULT_MISMATCH"), result
             assert "devdep.yaml:5:13: secret PASSWORD: it is in https://vault.test" in result.error[2] and "they go nowhere else" in result.error[2], result
+        assert "devdep.yaml:5:13: error: secret PASSWORD: it is in" in work.validate().out and "no problems" not in work.validate().out
+        told = json.loads(work.validate("--json").out)
+        assert not told["ok"] and [(p["line"], p["column"]) for p in told["problems"]] == [(5, 13)], told
         assert vault.asked() == []
 
 
