@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "job/egress_priv.h"
 #include "job/job_priv.h"
+#include "job/mask.h"
 #include "job/ops.h"
 #include "job/session.h"
 #include "job/spec.h"
@@ -20,6 +21,7 @@
 #include "wire/door.h"
 #include "wire/guest.h"
 
+#define MAX_QUESTIONS 256u        /* of devdep-service at once: more than it has connections */
 #define MAX_RECORD ((size_t)4096) /* bytes of one record of the broker */
 
 int egress_step(struct egress *g)
@@ -148,22 +150,43 @@ static int on_ended(struct link *k, const struct err *why, void *user, struct er
         return 0;
 }
 
+/* devdep-service knows no secret: whether the name that a client gives may be shown it asks here. */
+static int on_question(struct door_stream *s, const char *op, const struct fields *header, void *user, struct err *e)
+{
+        static const struct door_handler no_bytes;
+        struct egress *g = user;
+        const char *text = "";
+        bool masked = false;
+
+        if (!str_eq(op, "is-masked"))
+                return 0; /* the door refuses as unsupported */
+        int r = fields_str(header, "text", &text, e);
+        if (r == 0)
+                r = masks_found(g->job->config.masks, text, strlen(text), &masked, e);
+        if (r < 0)
+                return r;
+        if (masked)
+                return door_refuse(s, "masked", "it holds a masked value", e);
+        door_accept(s, &no_bytes, NULL);
+        r = door_answer(s, NULL, e);
+        return r < 0 ? r : door_close(s, e);
+}
+
 /* ---- life ---- */
 
-static int link_to(struct egress *g, int fd, struct link **ret, struct err *e)
+static int link_to(struct egress *g, int fd, const struct door_callbacks *callbacks, struct link **ret, struct err *e)
 {
-        static const struct door_limits limits = {.yamux = {.max_streams = 1,
+        static const struct door_limits limits = {.yamux = {.max_streams = MAX_QUESTIONS,
                                                             .max_send_queue = 64 * 1024,
                                                             .max_pending_acks = 256,
                                                             .max_control = 64 * 1024},
                                                   .max_header = MAX_RECORD,
                                                   .max_headers = 256 * 1024};
-        static const struct door_callbacks callbacks = {.request = NULL};
         const struct link_config config = {.loop = g->job->config.loop,
                                            .fd = fd,
                                            .role = DOOR_HOST,
                                            .limits = &limits,
-                                           .callbacks = &callbacks,
+                                           .callbacks = callbacks,
                                            .ended = on_ended,
                                            .user = g};
         return link_new(&config, ret, e);
@@ -171,11 +194,13 @@ static int link_to(struct egress *g, int fd, struct link **ret, struct err *e)
 
 static int link_all(struct egress *g, struct err *e)
 {
-        int r = g->service_fd >= 0 ? link_to(g, g->service_fd, &g->service, e) : 0;
+        static const struct door_callbacks of_service = {.request = on_question};
+        static const struct door_callbacks of_broker = {.request = NULL};
+        int r = g->service_fd >= 0 ? link_to(g, g->service_fd, &of_service, &g->service, e) : 0;
 
         if (r < 0 || g->broker_fd < 0)
                 return r;
-        r = link_to(g, g->broker_fd, &g->link, e);
+        r = link_to(g, g->broker_fd, &of_broker, &g->link, e);
         return r < 0 ? r : ask_records(g, e);
 }
 

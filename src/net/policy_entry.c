@@ -20,6 +20,14 @@ static int parse_port(const char *text, uint16_t *ret, struct err *e)
         return r;
 }
 
+/* A range of these would name every address of version 4 in it, whatever each is. */
+static bool is_mapped(const struct prefix *p)
+{
+        static const struct prefix mapped = {.address = {.v6 = true, .bytes = {[10] = 0xff, [11] = 0xff}}, .len = 96};
+
+        return prefix_covers(&mapped, p);
+}
+
 /* "ADDRESS/PREFIX", without brackets. */
 static int parse_network(const char *text, struct prefix *ret, struct err *e)
 {
@@ -29,7 +37,10 @@ static int parse_network(const char *text, struct prefix *ret, struct err *e)
                 return err_set(e, ERR_USAGE, "a prefix of 0 is every address: " EVERYTHING);
         if (len[0] == '0')
                 return err_set(e, ERR_USAGE, "the length of the prefix begins with a zero");
-        return prefix_parse(text, ret, e);
+        int r = prefix_parse(text, ret, e);
+        if (r == 0 && is_mapped(ret))
+                return err_set(e, ERR_USAGE, "an address of version 4 is written as one: 192.0.2.0/24:443");
+        return r;
 }
 
 /* The address may hold colons: the port is behind a colon that follows the length. */
@@ -125,5 +136,7 @@ void policy_wanted(const char *name, const struct address *a, uint16_t port, cha
                 str_copy(entry.name, sizeof(entry.name), name);
         else
                 entry.prefix = (struct prefix){.address = *a, .len = address_bits(a)};
-        policy_entry_text(&entry, ret);
+        ret[0] = '\0';
+        if (name || !is_mapped(&entry.prefix))
+                policy_entry_text(&entry, ret);
 }

@@ -32,5 +32,6 @@ int policy_entry_parse(const char *text, struct policy_entry *ret, struct err *e
 bool policy_entry_is_weak(const struct policy_entry *entry);
 /* In its shortest form: what a person writes. policy_entry_parse() reads it. */
 void policy_entry_text(const struct policy_entry *entry, char ret[POLICY_TEXT]);
-/* The entry that would allow exactly this: a name (not NULL), or an address. */
+/* The entry that would allow exactly this: a name (not NULL), or an address; "" for an IPv4-mapped one, which none
+ * does. */
 void policy_wanted(const char *name, const struct address *a, uint16_t port, char ret[POLICY_TEXT]);

@@ -45,12 +45,14 @@ enum body {
         BODY_NONE,    /* between requests */
         BODY_MESSAGE, /* JSON, or a list of blocks: kept */
         BODY_BLOCK,   /* written to its upload */
+        BODY_ASKED,   /* a message that waits for the job's answer */
 };
 
 struct connection {
         struct list list;
         struct server *server;
-        struct door_stream *stream; /* NULL: over */
+        struct door_stream *stream;   /* NULL: over */
+        struct door_stream *question; /* to devdep-job; NULL: none is open */
         struct buf in, message, out;
         struct http_head head;
         enum body body;
@@ -73,6 +75,8 @@ static void end_sending(struct connection *c)
 static void connection_free(struct connection *c)
 {
         list_remove(&c->list);
+        if (c->question)
+                door_reset(c->question, NULL);
         c->server->n_connections--;
         buf_done(&c->in);
         buf_done(&c->message);
@@ -323,17 +327,87 @@ static int begin_request(struct connection *c, struct err *e)
         return refuse(c, 404, "there is no such thing", e);
 }
 
-static int end_request(struct connection *c, struct err *e)
+static int call(struct connection *c, struct err *e)
 {
         AUTO(buf_done) struct buf answer = BUF_INIT;
         unsigned status = 200;
+        c->body = BODY_NONE;
+        int r = twirp_call(c->server->services, c->head.path, c->message.data, c->message.len, &answer, &status, e);
+        return r < 0 ? r : answer_text(c, status, "application/json", answer.data, answer.len, e);
+}
+
+static int drive(struct connection *c, struct err *e);
+
+static int on_unmasked(struct door_stream *s, const struct fields *answer, void *user, struct err *e)
+{
+        struct connection *c = user;
+        (void)s;
+        (void)answer;
+        int r = call(c, e);
+        return r < 0 ? r : drive(c, e);
+}
+
+static int refuse_name(struct connection *c, bool masked, struct err *e)
+{
+        AUTO(buf_done) struct buf answer = BUF_INIT;
+        unsigned status = 0;
+        c->body = BODY_NONE;
+        int r = masked ? twirp_refuse(400, "invalid_argument", "the name holds a masked value", &answer, &status, e)
+                       : twirp_refuse(507, "resource_exhausted", "the job does not say whether it masks the name",
+                                      &answer, &status, e);
+        return r < 0 ? r : answer_text(c, status, "application/json", answer.data, answer.len, e);
+}
+
+/* Without an answer before it, it was refused. A connection whose answer cannot be given ends with the next one. */
+static void on_answered(struct door_stream *s, enum door_end why, const struct fields *refusal, void *user)
+{
+        struct connection *c = user;
+        const char *code = "";
+        (void)s;
+        c->question = NULL;
+        if (c->body != BODY_ASKED)
+                return;
+        if (why == DOOR_REFUSED)
+                fields_str_opt(refusal, "code", "", &code, NULL);
+        if (refuse_name(c, str_eq(code, "masked"), NULL) == 0)
+                drive(c, NULL);
+}
+
+static const struct door_handler question_handler = {.answer = on_unmasked, .end = on_answered};
+
+/* Does the job mask this name? The answer goes on with the request. */
+static int ask(struct connection *c, const char *name, struct err *e)
+{
+        AUTO(buf_done) struct buf header = BUF_INIT;
+        size_t mark = 0;
+        int r = fields_begin(&header, &mark, e);
+        if (r == 0)
+                r = fields_add_str(&header, "op", "is-masked", e);
+        if (r == 0)
+                r = fields_add_str(&header, "text", name, e);
+        if (r == 0)
+                r = fields_end(&header, mark, e);
+        if (r == 0)
+                r = door_open(link_door(c->server->link), &header, &question_handler, c, &c->question, e);
+        if (r > 0)
+                return refuse_name(c, false, e);
+        if (r == 0)
+                r = door_close(c->question, e);
+        c->body = BODY_ASKED;
+        return r;
+}
+
+static int end_request(struct connection *c, struct err *e)
+{
         if (c->body == BODY_BLOCK)
                 return end_block(c, e);
         c->body = BODY_NONE;
         if (c->head.method == HTTP_PUT)
                 return take_list(c, e);
-        int r = twirp_call(c->server->services, c->head.path, c->message.data, c->message.len, &answer, &status, e);
-        return r < 0 ? r : answer_text(c, status, "application/json", answer.data, answer.len, e);
+        char name[TWIRP_MAX_NAME + 1];
+        if (twirp_names(c->head.path, c->message.data, c->message.len, name))
+                return ask(c, name, e);
+        return call(c, e);
 }
 
 /* ---- bytes in ---- */
@@ -439,6 +513,8 @@ static int advance(struct connection *c, struct err *e)
         while (r == 0 && c->stream) {
                 r = flush(c, e);
                 if (r != 0)
+                        break;
+                if (c->body == BODY_ASKED)
                         break;
                 if (c->closing && c->body == BODY_NONE) {
                         consume(c, c->in.len);
@@ -555,7 +631,7 @@ int server_new(struct loop *l, int fd, struct services *services, struct server 
 {
         const struct door_limits limits = {.yamux = {.max_streams = SERVICE_MAX_CONNECTIONS + 32,
                                                      .max_send_queue = 64 * 1024,
-                                                     .max_pending_acks = 1,
+                                                     .max_pending_acks = SERVICE_MAX_CONNECTIONS,
                                                      .max_control = 64 * 1024},
                                            .max_header = SERVICE_MAX_HEADER,
                                            .max_headers = SERVICE_MAX_HEADERS};

@@ -130,22 +130,32 @@ static int look_up(struct services *s, const json_t *o, struct buf *ret, unsigne
                             ret, e);
 }
 
-static const struct twirp_call cache_calls[] = {{CACHE_SERVICE "CreateCacheEntry", create},
+static const struct twirp_call cache_calls[] = {{CACHE_SERVICE "CreateCacheEntry", create, "key"},
                                                 {CACHE_SERVICE "FinalizeCacheEntryUpload", finalize},
                                                 {CACHE_SERVICE "GetCacheEntryDownloadURL", look_up}};
 
-static twirp_fn *find_in(const struct twirp_call *calls, size_t n, const char *path)
+static const struct twirp_call *find_in(const struct twirp_call *calls, size_t n, const char *path)
 {
         for (size_t i = 0; i < n; i++)
                 if (str_eq(path, calls[i].path))
-                        return calls[i].fn;
+                        return &calls[i];
         return NULL;
 }
 
-static twirp_fn *find(const char *path)
+static const struct twirp_call *find(const char *path)
 {
-        twirp_fn *fn = find_in(cache_calls, ARRAY_SIZE(cache_calls), path);
-        return fn ? fn : find_in(twirp_artifact_calls, twirp_n_artifact_calls, path);
+        const struct twirp_call *call = find_in(cache_calls, ARRAY_SIZE(cache_calls), path);
+        return call ? call : find_in(twirp_artifact_calls, twirp_n_artifact_calls, path);
+}
+
+bool twirp_names(const char *path, const uint8_t *data, size_t len, char ret[TWIRP_MAX_NAME + 1])
+{
+        AUTO(json_decrefp) json_t *o = NULL;
+        const struct twirp_call *call = find(path);
+        if (!call || !call->named || json_parse(data, len, SERVICE_MAX_MESSAGE, "the request", &o, NULL) < 0)
+                return false;
+        const char *name = json_string_value(json_object_get(o, call->named));
+        return name && str_copy(ret, TWIRP_MAX_NAME + 1, name);
 }
 
 /* Clients try again after 500 to 504: what will not change is told by others. */
@@ -161,14 +171,14 @@ int twirp_call(struct services *s, const char *path, const uint8_t *data, size_t
 {
         AUTO(json_decrefp) json_t *o = NULL;
         struct err why = ERR_INIT;
-        twirp_fn *fn = find(path);
-        if (!fn)
+        const struct twirp_call *call = find(path);
+        if (!call)
                 return twirp_refuse(404, "bad_route", "there is no such call", ret, ret_status, e);
         *ret_status = 200;
         int r = json_parse(data, len, SERVICE_MAX_MESSAGE, "the request", &o, &why);
         if (r == 0 && !json_is_object(o))
                 r = err_set(&why, ERR_USAGE, "the request: expected an object");
         if (r == 0)
-                r = fn(s, o, ret, ret_status, &why);
+                r = call->fn(s, o, ret, ret_status, &why);
         return r < 0 ? answer_failure(&why, ret, ret_status, e) : 0;
 }

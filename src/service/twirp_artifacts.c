@@ -179,7 +179,7 @@ static int delete (struct services *s, const json_t *o, struct buf *ret, unsigne
         return r < 0 ? r : answer_id(id, ret, e);
 }
 
-const struct twirp_call twirp_artifact_calls[] = {{PATH "CreateArtifact", create},
+const struct twirp_call twirp_artifact_calls[] = {{PATH "CreateArtifact", create, "name"},
                                                   {PATH "FinalizeArtifact", finalize},
                                                   {PATH "ListArtifacts", list},
                                                   {PATH "GetSignedArtifactURL", sign},

@@ -15,13 +15,12 @@ typedef int twirp_fn(struct services *s, const json_t *o, struct buf *ret, unsig
 struct twirp_call {
         const char *path;
         twirp_fn *fn;
+        const char *named; /* the member that gives something its name; NULL: none */
 };
 extern const struct twirp_call twirp_artifact_calls[]; /* twirp_artifacts.c */
 extern const size_t twirp_n_artifact_calls;
 
 /* Takes the document over; NULL: no memory. */
 int twirp_answer(json_t *document, struct buf *ret, struct err *e);
-int twirp_refuse(unsigned status, const char *code, const char *message, struct buf *ret, unsigned *ret_status,
-                 struct err *e);
 /* proto3's JSON has 64-bit numbers as texts, and leaves out a 0. */
 int twirp_take_u64(const json_t *o, const char *name, uint64_t *ret, struct err *e);

@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import tarfile
+import threading
 import zipfile
 
 import pytest
@@ -221,6 +222,45 @@ def test_a_raw_file_is_read_in_ranges_under_its_own_type(service):
 def test_what_is_no_name_is_no_artifact(service, shelves, name):
     answer = call(service, "CreateArtifact", 400, name=name, version=7)
     assert answer["code"] == "invalid_argument" and shelves.is_clean()
+
+
+def test_a_name_that_the_job_masks_is_no_artifact_and_no_cache(service, shelves):
+    service.masked.add("s3cret")
+    assert call(service, "CreateArtifact", 400, name="s3cret", version=7)["msg"] == "the name holds a masked value"
+    status, _, body = service.ask(request("POST", "/twirp/github.actions.results.api.v1.CacheService/CreateCacheEntry",
+                                          json.dumps({"key": "s3cret", "version": store_session.VERSION}).encode()))
+    assert (status, json.loads(body)["code"]) == (400, "invalid_argument")
+    stream = service.connect()
+    service.ask(request("POST", "/twirp/github.actions.results.api.v1.ArtifactService/CreateArtifact", b'{"name": "s3cret"}'), stream)
+    assert create(service, "dist") and service.ask(request("GET", "/x"), stream)[0] == 404
+
+
+def test_a_job_that_does_not_say_whether_it_masks_a_name_gets_no_artifact(service):
+    service.session.on_open = lambda stream: stream.abort()
+    assert call(service, "CreateArtifact", 507, name="dist", version=7)["code"] == "resource_exhausted"
+    assert call(service, "ListArtifacts") == {"artifacts": []}
+
+
+def test_connections_that_end_while_the_job_is_asked_leave_nothing(service):
+    asked, go = threading.Semaphore(0), threading.Event()
+
+    def answer(stream):
+        asked.release()
+        go.wait()
+        Service.answer(service, stream)
+    service.session.on_open = answer
+    body = json.dumps({"workflow_run_backend_id": "run", "name": "dist"}).encode()
+    streams = [service.connect() for _ in range(20)]
+    for stream in streams:
+        stream.write(request("POST", "/twirp/github.actions.results.api.v1.ArtifactService/CreateArtifact", body))
+    for _ in streams:
+        asked.acquire()
+    for stream in streams[:10]:
+        stream.abort()
+    go.set()
+    for stream in streams[10:]:
+        assert stream.read_exact(15) == b"HTTP/1.1 200 OK"
+    assert call(service, "ListArtifacts") == {"artifacts": []}
 
 
 @pytest.mark.parametrize("more", [{"mime_type": "html"}, {"mime_type": "a/b\r\nX: y"}, {"mime_type": "a/" + "b" * 200}, {"mime_type": 1},

@@ -42,6 +42,15 @@ class Service:
         for sock in (theirs, store_theirs, left, right):
             sock.close()
         self.session, self.opening = yamux.Session(self.sock), threading.Lock()
+        self.masked, self.session.on_open = set(), self.answer  # masked: texts that the job masks
+
+    def answer(self, stream):
+        """devdep-job's side of a question."""
+        question = dict(yamux.read_fields(stream))
+        assert question["op"] == b"is-masked", question
+        masked = question["text"].decode() in self.masked
+        stream.write(yamux.fields(status="error", code="masked", message="it holds a masked value") if masked else yamux.fields(status="ok"))
+        stream.close()
 
     def __enter__(self):
         return self

@@ -14,6 +14,33 @@ static void time_is_written_in_utc(void **state)
         assert_string_equal(text, "9999-12-31T23:59:59.999Z");
 }
 
+static void time_is_read_back_and_nothing_else_is(void **state)
+{
+        static const char *const wrong[] = {"",
+                                            "2026-11-22",
+                                            "2026-11-22T05:39:40",
+                                            "2026-11-22 05:39:40Z",
+                                            "2026-11-22T05:39:40+01:00",
+                                            "2026-11-22T05:39:40.Z",
+                                            "2026-11-22T05:39:40Zx",
+                                            "2026-02-30T05:39:40Z",
+                                            "2026-13-22T05:39:40Z",
+                                            "2026-11-22T25:39:40Z",
+                                            "1969-12-31T23:59:59Z",
+                                            " 026-11-22T05:39:40Z",
+                                            "2026-11-22T05:39:4"};
+        uint64_t ms = 0;
+        (void)state;
+        assert_int_equal(clock_parse_iso("2026-11-22T05:39:40.123456789Z", &ms, NULL), 0);
+        assert_int_equal(ms, 1795325980123u);
+        assert_int_equal(clock_parse_iso("1970-01-01T00:00:00Z", &ms, NULL), 0);
+        assert_int_equal(ms, 0);
+        assert_int_equal(clock_parse_iso("2024-02-29T12:00:00.5Z", &ms, NULL), 0);
+        assert_int_equal(ms, 1709208000500u);
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+                assert_true(clock_parse_iso(wrong[i], &ms, NULL) < 0);
+}
+
 static void duration_is_short(void **state)
 {
         (void)state;
@@ -43,8 +70,8 @@ static void clocks_agree_on_their_units(void **state)
 
 int main(void)
 {
-        const struct CMUnitTest tests[] = {cmocka_unit_test(time_is_written_in_utc),
-                                           cmocka_unit_test(duration_is_short),
-                                           cmocka_unit_test(clocks_agree_on_their_units)};
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(time_is_written_in_utc), cmocka_unit_test(time_is_read_back_and_nothing_else_is),
+                cmocka_unit_test(duration_is_short), cmocka_unit_test(clocks_agree_on_their_units)};
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

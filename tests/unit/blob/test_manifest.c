@@ -55,6 +55,12 @@ static void what_was_written_is_read_back(void **state)
         assert_int_equal(manifest_write(STORE_CACHES, &cache, &b, NULL), 0);
         assert_int_equal(manifest_parse(STORE_CACHES, b.data, b.len, &x, NULL), 0);
         assert_memory_equal(&x, &cache, sizeof(x));
+        buf_clear(&b);
+        struct store_entry raw = artifact;
+        memcpy(raw.type, "text/html", sizeof("text/html"));
+        assert_int_equal(manifest_write(STORE_ARTIFACTS, &raw, &b, NULL), 0);
+        assert_int_equal(manifest_parse(STORE_ARTIFACTS, b.data, b.len, &x, NULL), 0);
+        assert_memory_equal(&x, &raw, sizeof(x));
         buf_done(&b);
 }
 
@@ -90,6 +96,8 @@ static void every_field_is_checked(void **state)
         refused(STORE_ARTIFACTS, "\"version\":1", "\"version\":2", "version");
         refused(STORE_ARTIFACTS, "\"version\":1", "\"version\":1,\"more\":1", "more");
         refused(STORE_ARTIFACTS, "\"expires_ms\":1772326000000,", "", "expires_ms");
+        refused(STORE_ARTIFACTS, "\"version\":1", "\"version\":1,\"type\":\"html\"", "type");
+        refused(STORE_CACHES, "\"version\":1", "\"version\":1,\"type\":\"a/b\"", "type");
         refused(STORE_CACHES, "Linux-npm-1", "a,b", "key");
         refused(STORE_CACHES, "refs/heads/main", "main", "scope");
         refused(STORE_CACHES, "\"cache_version\":\"0", "\"cache_version\":\"X", "cache_version");

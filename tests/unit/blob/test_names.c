@@ -112,6 +112,22 @@ static void a_digest_is_64_lower_case_digits(void **state)
         free(digest);
 }
 
+static void a_type_is_two_tokens(void **state)
+{
+        static const char *const wrong[] = {"",      "text",     "/",       "text/", "/html",
+                                            "a/b/c", "a/b; c=d", "a/b\r\n", "a /b",  "\xc3\xa4/b"};
+        char type[STORE_MAX_TYPE + 2] = "a/";
+        (void)state;
+        assert_true(artifact_type_is_valid("application/vnd.openxmlformats-officedocument.wordprocessingml.document"));
+        assert_true(artifact_type_is_valid("image/svg+xml"));
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+                assert_false(artifact_type_is_valid(wrong[i]));
+        memset(type + 2, 'b', STORE_MAX_TYPE - 2);
+        assert_true(artifact_type_is_valid(type));
+        type[STORE_MAX_TYPE] = 'b';
+        assert_false(artifact_type_is_valid(type));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -122,6 +138,7 @@ int main(void)
                 cmocka_unit_test(a_key_has_no_comma),
                 cmocka_unit_test(a_scope_is_a_full_ref_name_or_nothing),
                 cmocka_unit_test(a_digest_is_64_lower_case_digits),
+                cmocka_unit_test(a_type_is_two_tokens),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,8 +49,7 @@ static void entries_read_as_they_are_written(void **state)
                                               {"a_b._c.d9", "a_b._c.d9"},
                                               {"*.a.b", "*.a.b"},
                                               {"xn--bcher-kva.example:65535", "xn--bcher-kva.example:65535"},
-                                              {"[::1]/128:443", "[::1]/128:443"},
-                                              {"[::ffff:10.0.0.0]/104:443", "[::ffff:10.0.0.0]/104:443"}};
+                                              {"[::1]/128:443", "[::1]/128:443"}};
         struct policy_entry entry;
         char text[POLICY_TEXT];
         (void)state;
@@ -91,6 +90,9 @@ static void what_is_no_entry_is_refused_with_why(void **state)
                                               {"[2001:db8::]/129:443", "prefix"},
                                               {"[2001:db8::1]/32:443", "behind its prefix"},
                                               {"[2001:::]/32:443", "is no address"},
+                                              {"[::ffff:0:0]/96:443", "is written as one"},
+                                              {"[::ffff:10.0.0.0]/104:443", "is written as one"},
+                                              {"[::ffff:127.0.0.1]/128:443", "is written as one"},
                                               {"*.*.org", "a character"},
                                               {"a.*.org", "a character"},
                                               {"", "1 to 253"},
@@ -261,6 +263,9 @@ static void what_would_have_allowed_it_is_an_entry(void **state)
         assert_true(address_parse("2a00::1", &a));
         policy_wanted(NULL, &a, 443, text);
         assert_string_equal(text, "[2a00::1]/128:443");
+        assert_true(address_parse("::ffff:11.0.0.1", &a));
+        policy_wanted(NULL, &a, 443, text);
+        assert_string_equal(text, "");
 }
 
 static void mirrors_are_told_from_entries(void **state)
