@@ -39,7 +39,7 @@ static int read_allowed(const struct args *a, json_t *list, struct err *e)
 int egress_options(const struct args *a, struct json_t **ret, struct err *e)
 {
         const char *profile = args_get(a, "egress"), *violation = args_get(a, "on-violation");
-        enum policy_profile known;
+        enum policy_profile known = POLICY_SEALED;
         enum policy_violation known_violation;
         AUTO(json_decrefp) json_t *list = json_array();
 
@@ -52,6 +52,10 @@ int egress_options(const struct args *a, struct json_t **ret, struct err *e)
         int r = read_allowed(a, list, e);
         if (r < 0)
                 return r;
+        if (profile && known == POLICY_SEALED && json_array_size(list))
+                return err_set(e, ERR_USAGE,
+                               "--allow %s: with --egress sealed nothing is reached; leave that out, or write brokered",
+                               args_get_nth(a, "allow", 0));
         *ret = json_pack("{s:s*,s:s*,s:O}", "profile", profile, "on_violation", violation, "allow", list);
         return *ret ? 0 : err_nomem(e);
 }

@@ -60,6 +60,8 @@ def test_the_manual_pages_name_every_option_of_every_command_and_every_status(cl
     (["run", "--memory", "1M"], "at least 128M"),
     (["run", "--accel", "warp"], "--accel: expected auto, kvm or tcg, found 'warp'"),
     (["run", "--transport", "pigeon"], "--transport: expected"),
+    (["run", "--egress", "sealed", "--allow", "example.org"], "--allow example.org: with --egress sealed nothing is reached"),
+    (["run", "--egress", "broker"], "did you mean 'brokered'?"),
     (["run", "--driver", "none"], "--driver: expected qemu"),
     (["logs"], "expected RUN[/JOB]"),
     (["logs", "x"], "run: expected a number"),
