@@ -26,7 +26,8 @@
 struct suggested {
         char text[POLICY_TEXT];
         struct policy_entry entry;
-        bool denied; /* nothing of it came through */
+        bool denied;  /* every time */
+        bool reached; /* once at least */
         uint64_t connections, bytes;
 };
 
@@ -104,6 +105,7 @@ static int take(struct suggestion *s, const json_t *record, struct err *e)
         if (r < 0 || !x)
                 return r;
         x->denied = x->denied && denied;
+        x->reached |= str_eq(verdict, "allowed");
         x->connections++;
         x->bytes += number(record, "sent") + number(record, "received");
         return 0;
@@ -209,7 +211,10 @@ static void print(const struct suggestion *s)
                 const struct suggested *x = s->v[i];
                 printf("    %s- '%s' # %llu %s, %llu bytes%s%s\n", x->denied ? "# " : "", x->text,
                        (unsigned long long)x->connections, x->connections == 1 ? "connection" : "connections",
-                       (unsigned long long)x->bytes, x->denied ? "; was denied" : "",
+                       (unsigned long long)x->bytes,
+                       x->denied    ? "; was denied"
+                       : x->reached ? ""
+                                    : "; could not be reached",
                        policy_entry_is_weak(&x->entry) ? "; plain HTTP: weaker, nothing proves which name is asked for"
                                                        : "");
         }

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/num.h"
 #include "cli/private_file.h"
 #include "cli/profile_file.h"
@@ -99,6 +100,8 @@ static int keep(struct given *g, const void *value, size_t len, struct err *e)
         int r = secret_alloc(len + 1, &room, e);
         if (r < 0)
                 return r;
+        if (!len)
+                log_warning("%s: its value is empty", g->where);
         memcpy(room, value, len);
         g->value = room;
         g->len = len;
@@ -161,7 +164,10 @@ static int add_named(struct secret_store *s, const char *text, bool *stdin_is_ta
         if (fd == STDIN_FILENO && *stdin_is_taken)
                 return err_set(e, ERR_USAGE, "%s: standard input has one value: name a descriptor, NAME@3", g->where);
         if (fd == STDIN_FILENO && isatty(STDIN_FILENO))
-                return err_set(e, ERR_USAGE, "%s: its value comes from standard input, which is a terminal", g->where);
+                return err_set(e, ERR_USAGE,
+                               "%s: its value comes from standard input, which is a terminal: pipe it in, or name a "
+                               "descriptor, NAME@3 3<FILE",
+                               g->where);
         *stdin_is_taken |= fd == STDIN_FILENO;
         return read_value((int)fd, g, e);
 }

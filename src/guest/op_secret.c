@@ -11,6 +11,7 @@
 #include "guest/ops.h"
 #include "guest/relay.h"
 #include "guest/secrets.h"
+#include "guest/slab.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,6 +66,7 @@ static __attribute__((noreturn)) void scrub_main(int sock)
         for (unsigned i = 0; i < SCRUB_WAITS && cgroup_job_is_populated(); i++)
                 usleep(SCRUB_WAIT_US);
         fill_memory();
+        slab_scrub();
         child_report_ok();
         _exit(0);
 }

@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "guest/slab.h"
 #include "guest/users.h"
 
 #include <dirent.h>
@@ -123,6 +124,7 @@ void secrets_scrub(void)
         set("/proc/self/oom_score_adj", "1000");
         sync();
         set("/proc/sys/vm/drop_caches", "3");
+        slab_shrink();
         set("/proc/sys/vm/compact_memory", "1");
         for (uint64_t free = free_memory(); free > SCRUB_FLOOR; free = free_memory()) {
                 size_t chunk = (size_t)MIN(free - SCRUB_FLOOR, (uint64_t)SCRUB_CHUNK) & ~(size_t)4095;

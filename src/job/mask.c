@@ -625,10 +625,85 @@ int mask_stream_flush(struct mask_stream *s, struct buf *ret, struct err *e)
         return r;
 }
 
+/* ---- whole texts ---- */
+
+/* The length of a control sequence that begins here, or 0. */
+static size_t sequence_len(const uint8_t *p, size_t len)
+{
+        size_t n = 2;
+        if (len < 3 || p[0] != 0x1b || p[1] != '[')
+                return 0;
+        while (n < len && p[n] >= 0x20 && p[n] <= 0x3f)
+                n++;
+        return n < len && p[n] >= 0x40 && p[n] <= 0x7e ? n + 1 : 0;
+}
+
+/* The text without its control sequences. */
+static int append_bare(const uint8_t *p, size_t len, struct buf *ret, struct err *e)
+{
+        int r = 0;
+        while (r == 0 && len) {
+                size_t n = sequence_len(p, len);
+                const uint8_t *next = n ? NULL : memchr(p + 1, 0x1b, len - 1);
+                size_t run = n ? n : next ? (size_t)(next - p) : len;
+                r = n ? 0 : buf_append(ret, p, run, e);
+                p += run;
+                len -= run;
+        }
+        return r;
+}
+
+/* The text with MASK_TEXT for each range, which are those of the text without sequences. */
+static int replace_bare(const uint8_t *p, size_t len, const struct spans *covered, struct buf *ret, struct err *e)
+{
+        size_t bare = 0, k = 0;
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < len;) {
+                size_t n = sequence_len(p + i, len - i);
+                const struct span *c = k < covered->n ? &covered->v[k] : NULL;
+                bool begins = c && bare == c->at, within = c && bare > c->at;
+                if (n) {
+                        r = within ? 0 : buf_append(ret, p + i, n, e);
+                        i += n;
+                        continue;
+                }
+                if (begins)
+                        r = buf_append(ret, MASK_TEXT, sizeof(MASK_TEXT) - 1, e);
+                else if (!within)
+                        r = buf_append_byte(ret, p[i], e);
+                i++;
+                bare++;
+                k += c && bare == c->at + c->len;
+        }
+        return r;
+}
+
+int masks_colored(struct masks *m, const void *text, size_t len, struct buf *ret, struct err *e)
+{
+        AUTO(buf_wipe) struct buf bare = BUF_INIT;
+        struct spans covered = {0};
+        uint32_t state[MAX_TIERS] = {ROOT};
+        if (!m->index.n || !len || !memchr(text, 0x1b, len))
+                return 0;
+        int r = append_bare(text, len, &bare, e);
+        if (r < 0 || bare.len == len)
+                return r;
+        r = masks_build(m, e);
+        if (r == 0)
+                r = scan_all(m, state, bare.data, 0, bare.len, &covered, e);
+        if (r == 0 && covered.n)
+                r = replace_bare(text, len, &covered, ret, e);
+        free(covered.v);
+        return r;
+}
+
 int masks_text(struct masks *m, const void *text, size_t len, struct buf *ret, struct err *e)
 {
+        AUTO(buf_wipe) struct buf plain = BUF_INIT;
         struct mask_stream s = {.masks = m};
-        int r = mask_stream_feed(&s, text, len, ret, e);
+        int r = masks_colored(m, text, len, &plain, e);
+        if (r == 0)
+                r = mask_stream_feed(&s, plain.len ? plain.data : text, plain.len ? plain.len : len, ret, e);
         if (r == 0)
                 r = mask_stream_flush(&s, ret, e);
         buf_wipe(&s.held);
@@ -638,15 +713,18 @@ int masks_text(struct masks *m, const void *text, size_t len, struct buf *ret, s
 
 int masks_found(struct masks *m, const void *text, size_t len, bool *ret, struct err *e)
 {
+        AUTO(buf_wipe) struct buf plain = BUF_INIT;
         struct spans covered = {0};
         uint32_t state[MAX_TIERS] = {ROOT};
         *ret = false;
         if (!m->index.n)
                 return 0;
-        int r = masks_build(m, e);
+        int r = masks_colored(m, text, len, &plain, e);
+        if (r == 0)
+                r = masks_build(m, e);
         if (r == 0)
                 r = scan_all(m, state, text, 0, len, &covered, e);
-        *ret = covered.n > 0;
+        *ret = covered.n > 0 || plain.len > 0;
         free(covered.v);
         return r;
 }

@@ -12,6 +12,10 @@
  * What can be told apart from the shape of the automaton is its labels: these, the values and the patterns live in
  * locked memory (base/secret.h). No pattern holds a newline, so nothing is ever held back past the end of a line.
  *
+ * Colours may stand between the bytes of a value, as programs write them that mark what they found: a whole text is
+ * also looked at without its control sequences. A stream is not; who has whole lines takes them to masks_colored()
+ * first.
+ *
  * A stream is masked across any cut of its bytes: bytes that may still become a pattern are held until they cannot, or
  * until mask_stream_flush(). Every maximal run of covered bytes becomes one MASK_TEXT. */
 #pragma once
@@ -37,6 +41,10 @@ int masks_new(struct masks **ret, struct err *e);
 struct masks *masks_free(struct masks *m); /* wipes; always NULL */
 /* Add a value; empty and known ones are ignored. Takes effect with the next byte that is scanned. */
 int masks_add(struct masks *m, const void *value, size_t len, struct err *e);
+/* Of whole lines: *ret, which is empty, gets the text with MASK_TEXT for each secret, control sequences (ESC [ ...)
+ * within it included; it stays empty when the text has none of both. What is given back has not been masked otherwise.
+ */
+int masks_colored(struct masks *m, const void *text, size_t len, struct buf *ret, struct err *e);
 /* Append the masked form of a whole text. */
 int masks_text(struct masks *m, const void *text, size_t len, struct buf *ret, struct err *e);
 /* Does the text hold a secret in any form? */

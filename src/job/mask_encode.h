@@ -1,6 +1,7 @@
 /* The forms in which a secret value may appear in a text: itself, the telling lines of a multi-line value, base64 in
- * its three alignments (both alphabets, wrapped at 64 and 76 columns), hex, URL, JSON, XML and shell quoting, and in small letters. The list
- * is that of GitHub's runner and more. Forms shorter than MASK_MIN_FORM bytes are left out except the value itself. */
+ * its three alignments (both alphabets, wrapped at 64 and 76 columns), hex, URL, JSON, XML and shell quoting, and in
+ * small letters. The list is that of GitHub's runner and more. Forms shorter than MASK_MIN_FORM bytes are left out
+ * except the value itself. */
 #pragma once
 
 #include <stddef.h>

@@ -117,10 +117,15 @@ int output_flush(struct output *o, struct err *e)
 /* Text of whole lines, or a piece of a long one. */
 static int add_text(struct output *o, enum output_stream stream, const uint8_t *p, size_t len, struct err *e)
 {
-        int r = 0;
-        if (o->text_stream != stream)
+        AUTO(buf_wipe) struct buf plain = BUF_INIT;
+        int r = masks_colored(o->config.masks, p, len, &plain, e);
+        if (r == 0 && o->text_stream != stream)
                 r = output_flush(o, e);
         o->text_stream = stream;
+        if (plain.len) {
+                p = plain.data;
+                len = plain.len;
+        }
         while (r == 0 && len) {
                 size_t n = MIN(len, FEED_MAX);
                 r = mask_stream_feed(o->line[stream].mask, p, n, &o->text, e);

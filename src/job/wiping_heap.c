@@ -1,8 +1,8 @@
-/* devdep-job's own free(), realloc() and reallocarray(): the linker puts them in the place of libc's (--wrap) in all that
- * is linked into the program.
+/* devdep-job's own free(), realloc() and reallocarray(): the linker puts them in the place of libc's (--wrap) in all
+ * that is linked into the program.
  *
- * What jobs do with secrets is made of ordinary memory on its way: values of expressions, scripts, variables, requests to
- * the guest. It is zeroed when it is freed, so that a value is nowhere once nothing refers to it, whichever code had
+ * What jobs do with secrets is made of ordinary memory on its way: values of expressions, scripts, variables, requests
+ * to the guest. It is zeroed when it is freed, so that a value is nowhere once nothing refers to it, whichever code had
  * it. */
 #include <errno.h>
 #include <stdint.h>

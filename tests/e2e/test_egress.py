@@ -206,6 +206,9 @@ def test_audit_lets_everything_through_and_its_record_becomes_an_allow_list(scen
     denied.write_text("".join(json.dumps(line) + "\n" for line in lines if line["verdict"] == "denied"))
     suggested = scene.cli("egress", "suggest", denied)
     assert suggested.out.startswith(f"egress:\n  profile: brokered\n  # allow:\n    # - '{PRIVATE}/32:443'"), suggested.out
+    absent = folder / "absent"
+    absent.write_text(json.dumps({"kind": "connect", "verdict": "unreachable", "name": "nobody.example.test", "port": 443, "sent": 0, "received": 0}) + "\n")
+    assert "- 'nobody.example.test' # 1 connection, 0 bytes; could not be reached\n" in scene.cli("egress", "suggest", absent).out
     (folder / "devdep.yaml").write_text("entity: web\ndomain: corp.example\n" + suggested.out.replace("  # ", "  "))
     assert "no problems" in scene.cli("validate", "--file", folder / "devdep.yaml").out
 

@@ -122,6 +122,9 @@ def test_a_run_with_secrets_is_refused_the_profile_audit_wherever_both_come_from
     refused = "a run with secrets cannot have the egress profile 'audit', which lets them go anywhere"
     usage(run(None, "--egress", "audit", "--secret", "TOKEN", stdin="value-of-token"), f"--secret TOKEN: {refused}")
     usage(run(None, "--egress", "audit", "--secrets", file), f"{file}: OTHER: {refused}")
+    empty = run(None, "--egress", "audit", "--secret", "TOKEN", stdin="")
+    usage(empty, f"--secret TOKEN: {refused}")
+    assert "--secret TOKEN: its value is empty" in empty.err, empty
     usage(run(audit, "--secret", "TOKEN", stdin="value-of-token"), f"--secret TOKEN: {refused}")
     usage(run(secret, "--egress", "audit"), f"devdep.yaml:3:14: secret A: {refused}")
     usage(run("environments: {open: {egress: {profile: audit}}}\n", "--environment", "open", "--secrets", file), f"{file}: OTHER: {refused}")

@@ -119,6 +119,16 @@ def in_process_table(needles):
             if hits(census.text_of(f"/proc/{pid}/{what}").encode(errors="replace"), needles)]
 
 
+def is_dumpable(pid):
+    """Would the kernel make a core file, or let a process of the same user read the memory? Then its files in /proc are root's. Of a process that is not root's."""
+    return os.stat(f"/proc/{pid}/environ").st_uid != 0
+
+
+def leaves_no_core(pid):
+    limits = re.search(r"^Max core file size +(\S+) +(\S+)", census.text_of(f"/proc/{pid}/limits"), re.M)
+    return limits is None or limits.groups() == ("0", "0")
+
+
 class Sighting:
     """Where the processes of one run have a canary."""
 

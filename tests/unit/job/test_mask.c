@@ -118,6 +118,29 @@ static void the_encodings_of_a_value_are_masked(void **state)
         masks_free(m);
 }
 
+static void a_value_with_colours_between_its_bytes_is_masked(void **state)
+{
+        (void)state;
+        struct masks *m = masks_of((const char *const[]){"s3cr3t", "x\033[1my-and-so-on", NULL});
+        assert_masked(m, "a \033[31ms3c\033[0mr3t\033[m b", "a \033[31m***\033[m b");
+        assert_masked(m, "\033[01;31m\033[Ks3\033[m\033[Kcr3t and s3cr3t", "\033[01;31m\033[K*** and ***");
+        assert_masked(m, "s\033[1m3\033[2mc\033[38;5;8mr\033[4m3\033[?25ht", "***");
+        assert_masked(m, "s3c\n\033[1mr3t", "s3c\n\033[1mr3t");
+        assert_masked(m, "s3c\033[1", "s3c\033[1");
+        assert_masked(m, "s3c\033]r3t", "s3c\033]r3t");
+        assert_masked(m, "x\033[1my-and-so-on", "***");
+        const char *colour = "\033[7m";
+        for (size_t cut = 1; cut < 6; cut++) {
+                char *text = str_printf("<%.*s%s%s>", (int)cut, "s3cr3t", colour, &"s3cr3t"[cut]);
+                bool found = false;
+                assert_masked(m, text, "<***>");
+                assert_int_equal(masks_found(m, text, strlen(text), &found, &err), 0);
+                assert_true(found);
+                free(text);
+        }
+        masks_free(m);
+}
+
 static void each_telling_line_of_a_multi_line_secret_is_masked(void **state)
 {
         (void)state;
@@ -336,6 +359,7 @@ int main(void)
                 cmocka_unit_test(overlapping_and_touching_values_become_one_mask),
                 cmocka_unit_test(a_secret_split_across_writes_is_found_at_every_offset),
                 cmocka_unit_test(the_encodings_of_a_value_are_masked),
+                cmocka_unit_test(a_value_with_colours_between_its_bytes_is_masked),
                 cmocka_unit_test(each_telling_line_of_a_multi_line_secret_is_masked),
                 cmocka_unit_test(a_one_line_value_with_blanks_around_is_masked_without_them),
                 cmocka_unit_test(a_mask_added_in_the_middle_holds_from_the_next_byte),

@@ -142,6 +142,20 @@ static void a_secret_split_at_every_offset_is_masked(void **state)
         free(all);
 }
 
+/* As grep and jq write what they found, line by line and many at once. */
+static void a_secret_with_colours_between_is_masked(void **state)
+{
+        static const char text[] = "hun\033[31m\033[Kter\033[m22\nplain\n\033[1mhunter\033[0m22\n";
+        (void)state;
+        assert_int_equal(masks_add(masks, "hunter22", 8, &err), 0);
+        feed(OUTPUT_OUT, text);
+        for (const char *c = text; *c; c++)
+                assert_int_equal(output_feed(output, OUTPUT_OUT, c, 1, &err), 0);
+        feed(OUTPUT_OUT, "::notice::hun\033[1mter22\n");
+        assert_int_equal(output_finish(output, &err), 0);
+        assert_text("out", "***\nplain\n\033[1m***\n***\nplain\n\033[1m***\n");
+}
+
 static void a_long_line_is_broken_and_a_secret_across_the_break_is_masked(void **state)
 {
         char *line = malloc(4 * OUTPUT_MAX_LINE + 2);
@@ -328,6 +342,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(lines_keep_their_stream_and_get_their_newline, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(a_carriage_return_before_the_newline_is_dropped, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(a_secret_split_at_every_offset_is_masked, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(a_secret_with_colours_between_is_masked, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(a_long_line_is_broken_and_a_secret_across_the_break_is_masked, set_up,
                                                 tear_down),
                 cmocka_unit_test_setup_teardown(a_broken_line_holds_no_command, set_up, tear_down),
