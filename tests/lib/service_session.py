@@ -1,5 +1,6 @@
 """devdep-service and its devdep-store, without their jails: the test is devdep-job. `Bridge` lets programs of this host connect to it."""
 import contextlib
+import fcntl
 import os
 import socket
 import subprocess
@@ -22,9 +23,12 @@ class Refused(Exception):
 
 def launch(argv, *sockets):
     """Start a program with these as its descriptors 3 and 4."""
-    first, second = [s.fileno() for s in sockets]
-    move = f'exec 8<&{first} 9<&{second}; exec 3<&8 4<&9 8<&- 9<&-; exec "$@"'
-    return subprocess.Popen(["/bin/bash", "-c", move, "bash", *map(str, argv)], pass_fds=[first, second], env={}, stderr=subprocess.PIPE)
+    first, second = [fcntl.fcntl(s, fcntl.F_DUPFD, 100) for s in sockets]  # none of them is 3 or 4 itself
+    move = f'exec 3<&{first} 4<&{second} {first}<&- {second}<&-; exec "$@"'
+    process = subprocess.Popen(["/bin/bash", "-c", move, "bash", *map(str, argv)], pass_fds=[first, second], env={}, stderr=subprocess.PIPE)
+    os.close(first)
+    os.close(second)
+    return process
 
 
 class Service:
@@ -49,8 +53,9 @@ class Service:
         question = dict(yamux.read_fields(stream))
         assert question["op"] == b"is-masked", question
         masked = question["text"].decode() in self.masked
-        stream.write(yamux.fields(status="error", code="masked", message="it holds a masked value") if masked else yamux.fields(status="ok"))
-        stream.close()
+        with contextlib.suppress(OSError, yamux.Closed):  # who asked may be gone
+            stream.write(yamux.fields(status="error", code="masked", message="it holds a masked value") if masked else yamux.fields(status="ok"))
+            stream.close()
 
     def __enter__(self):
         return self
