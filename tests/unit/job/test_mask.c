@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/num.h"
+#include "base/secret.h"
 #include "base/str.h"
 #include "job/mask.h"
 #include "job/mask_encode.h"
@@ -205,9 +206,23 @@ static void a_value_past_the_limit_is_not_taken(void **state)
 }
 
 /* The values are few and short enough, but what is made of them would not fit into devdep-job. */
+/* Masks are in locked memory, of which an ordinary user has little. */
+static void need_locked(size_t bytes)
+{
+        void *p = NULL;
+
+        if (secret_alloc(bytes, &p, &err) == 0) {
+                secret_free(p, bytes);
+                return;
+        }
+        print_message("%s\n", err.msg);
+        skip();
+}
+
 static void the_forms_of_all_values_are_bounded(void **state)
 {
         (void)state;
+        need_locked(64 << 20);
         struct masks *m = masks_of((const char *const[]){NULL});
         char *value = malloc(100001);
         bool found = true;
@@ -340,6 +355,7 @@ static void values_that_come_later_are_masked_as_those_that_were_there(void **st
 static void thousands_of_values_one_after_another_do_not_stall(void **state)
 {
         (void)state;
+        need_locked(64 << 20);
         struct masks *m = masks_of((const char *const[]){NULL});
         char value[40];
         for (int i = 0; i < 6000; i++) {
