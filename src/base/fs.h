@@ -11,6 +11,9 @@ struct err;
 struct buf;
 struct strv;
 
+/* Whom this host trusts, as Debian's ca-certificates keeps them. */
+#define FS_HOST_AUTHORITIES "/etc/ssl/certs/ca-certificates.crt"
+
 #define FS_E_MISSING 1 /* the file or folder does not exist */
 
 /* Whole file into *ret (appended). FS_E_MISSING, or negative; more than max bytes is ERR_USAGE. Regular files only. */

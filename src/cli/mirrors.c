@@ -17,7 +17,6 @@
 #include "net/policy.h"
 
 #define SYSTEM_CONF "/etc/devdep/mirrors.conf"
-#define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt" /* of Debian's ca-certificates */
 #define BEGIN "-----BEGIN CERTIFICATE-----"
 
 /* Whoever can write it decides which server every guest is given for a registry. */
@@ -120,7 +119,7 @@ static int add_mirrors(struct mirrors *m, json_t *list, struct authorities *all,
 
         for (size_t i = 0; r == 0 && i < m->n; i++) {
                 if (m->v[i].tls)
-                        r = find_authority(all, m->ca[i][0] ? m->ca[i] : SYSTEM_CA, &m->v[i].authority, e);
+                        r = find_authority(all, m->ca[i][0] ? m->ca[i] : FS_HOST_AUTHORITIES, &m->v[i].authority, e);
                 if (r == 0 && json_array_append_new(list, policy_mirror_json(&m->v[i])) < 0)
                         r = err_nomem(e);
         }

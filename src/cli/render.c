@@ -556,8 +556,9 @@ static int on_vm_seeded(struct render_job *j, const json_t *event, struct err *e
 
         if (!kernel)
                 return -1;
-        return put_linef(j, DIM, e, "guest is up: Linux %s, %lld processors, %lld MiB", kernel, get_int(event, "cpus"),
-                         get_int(event, "memory") >> 20);
+        const long long cpus = get_int(event, "cpus");
+        return put_linef(j, DIM, e, "guest is up: Linux %s, %lld processor%s, %lld MiB", kernel, cpus,
+                         cpus == 1 ? "" : "s", get_int(event, "memory") >> 20);
 }
 
 /* What protects less here than it could, once for all jobs of a run: it is the host, and so the same for each. */

@@ -190,11 +190,23 @@ void diag_sort(struct diag_list *l)
         }
 }
 
+/* One line of what is shown: a line break of a foreign text would begin one that looks like ours. */
 static int append_safe(const char *text, size_t len, struct buf *ret, struct err *e)
 {
         struct terminal t;
+        const char *end = text + len, *stop;
+        int r = 0;
+
         terminal_init(&t, true);
-        int r = terminal_filter(&t, text, len, ret, e);
+        for (; r == 0 && (stop = memchr(text, '\n', (size_t)(end - text))); text = stop + 1) {
+                r = terminal_filter(&t, text, (size_t)(stop - text), ret, e);
+                if (r == 0)
+                        r = terminal_flush(&t, ret, e);
+                if (r == 0)
+                        r = buf_append_str(ret, "\\n", e);
+        }
+        if (r == 0)
+                r = terminal_filter(&t, text, (size_t)(end - text), ret, e);
         return r < 0 ? r : terminal_flush(&t, ret, e);
 }
 

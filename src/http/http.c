@@ -19,7 +19,6 @@
 #include "net/name.h"
 #include "net/resolve.h"
 
-#define HOST_AUTHORITIES "/etc/ssl/certs/ca-certificates.crt"
 #define USER_AGENT "devdep/" DEVDEP_VERSION
 
 struct http {
@@ -257,7 +256,7 @@ int http_new(struct http **ret, struct err *e)
                 return err_nomem(e);
         h->authorities.max = HTTP_MAX_AUTHORITIES;
         tzset(); /* the first look at a certificate's dates would open /etc/localtime */
-        int r = fs_read(HOST_AUTHORITIES, HTTP_MAX_AUTHORITIES, &h->authorities, e);
+        int r = fs_read(FS_HOST_AUTHORITIES, HTTP_MAX_AUTHORITIES, &h->authorities, e);
         if (r >= 0)
                 r = resolver_new(&h->resolver, e);
         if (r == 0)

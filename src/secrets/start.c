@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/fs.h"
 #include "base/num.h"
 #include "base/program.h"
 #include "base/str.h"
@@ -22,7 +23,6 @@
 #define MAX_BINDS 16
 #define OPEN_FILES 64
 #define MAX_LOG 16384 /* bytes of its standard error, the only file it writes */
-#define AUTHORITIES "/etc/ssl/certs/ca-certificates.crt"
 #define RESOLVER "/etc/resolv.conf"
 #define HOSTS "/etc/hosts"
 
@@ -70,7 +70,7 @@ static unsigned build_binds(const struct files *f, struct sandbox_bind *b)
 {
         const struct sandbox_bind named[] = {{.from = f->resolver, .to = RESOLVER},
                                              {.from = f->hosts, .to = HOSTS},
-                                             {.from = f->authorities, .to = AUTHORITIES}};
+                                             {.from = f->authorities, .to = FS_HOST_AUTHORITIES}};
         unsigned n = 0;
         for (unsigned i = 0; i < sandbox_n_binds_libraries; i++)
                 b[n++] = sandbox_binds_libraries[i];
@@ -131,7 +131,7 @@ int secrets_start(const struct secrets_start *s, struct secrets_process *ret, st
 {
         AUTO(secrets_process_close) struct secrets_process p = SECRETS_PROCESS_INIT;
         AUTO(files_done)
-        struct files files = {realpath(RESOLVER, NULL), realpath(HOSTS, NULL), realpath(AUTHORITIES, NULL)};
+        struct files files = {realpath(RESOLVER, NULL), realpath(HOSTS, NULL), realpath(FS_HOST_AUTHORITIES, NULL)};
         AUTO(auto_free) char *program = s->program ? str_dup(s->program) : NULL;
         AUTO(auto_close) int theirs = -1;
         AUTO(auto_close) int order = -1;

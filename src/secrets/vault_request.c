@@ -73,10 +73,27 @@ static int prepare(const struct provider *p, const struct vault_request *q, stru
 
 /* ---- answers ---- */
 
+/* What a server repeats of the credentials it was sent would stand in logs. */
+static bool quotes(const char *text, const struct vault_request *q)
+{
+        static const char *const credentials[] = {"jwt", "secret_id", "token"};
+
+        if (q->token && strstr(text, q->token))
+                return true;
+        for (size_t i = 0; i < ARRAY_SIZE(credentials); i++) {
+                const char *sent = json_string_value(json_object_get(q->body, credentials[i]));
+                if (sent && *sent && strstr(text, sent))
+                        return true;
+        }
+        return false;
+}
+
 /* The first of its reasons, on one line. */
-static void reason_of(const json_t *document, char *ret, size_t size)
+static void reason_of(const json_t *document, const struct vault_request *q, char *ret, size_t size)
 {
         const char *text = json_string_value(json_array_get(json_object_get(document, "errors"), 0));
+        if (text && quotes(text, q))
+                text = "its reason repeats what it was sent, and is left out";
         str_copy_plain(ret, size, text ? text : "");
         for (char *p = ret; *p; p++)
                 if (*p == '\n' || *p == '\t')
@@ -150,7 +167,7 @@ static int try_once(struct provider *p, const struct vault_request *q, const str
                 return err_set(e, ERR_VAULT_MISMATCH, "%s: %s", q->path, broken.msg);
         if (answer.status >= 200 && answer.status < 300)
                 return 0;
-        reason_of(*ret, reason, sizeof(reason));
+        reason_of(*ret, q, reason, sizeof(reason));
         *ret_again = is_worth_another(q, answer.status, reason);
         explain(q, answer.status, reason, e);
         return VAULT_E_STATUS;

@@ -357,14 +357,27 @@ def test_a_certificate_that_nobody_vouches_for_ends_it_at_once(scene):
             assert not vault.asked()
 
 
-def test_an_old_tls_is_refused(scene):
+def test_an_old_tls_is_refused(scene, tmp_path):
+    """Where OpenSSL itself would take it."""
+    lax = tmp_path / "openssl.cnf"
+    lax.write_text("openssl_conf = init\n[init]\nssl_conf = ssl\n[ssl]\nsystem_default = lax\n"
+                   "[lax]\nMinProtocol = TLSv1\nCipherString = ALL:@SECLEVEL=0\n")
     with scene.replay() as vault:
-        vault.server.socket.context.minimum_version = ssl.TLSVersion.TLSv1
-        vault.server.socket.context.maximum_version = ssl.TLSVersion.TLSv1_1
-        vault.server.socket.context.set_ciphers("ALL:@SECLEVEL=0")
-        with scene.service(DB) as s:
+        context = vault.server.socket.context
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with scene.service(DB, wrap=(f"OPENSSL_CONF={lax}",)) as s:
             assert "vault.test: " in s.ask()
         assert not vault.asked()
+
+
+def test_a_reason_that_repeats_a_credential_is_left_out(scene):
+    with scene.replay() as vault:
+        vault.answer("GET", KV, 400, {"errors": [f"no such thing for {TOKEN}"]}, token=TOKEN)
+        signed_in(vault)
+        with scene.service(DB) as s:
+            said = s.ask()
+            assert "the server answers 400: its reason repeats what it was sent" in said and TOKEN not in said
 
 
 # ---- addresses ----

@@ -349,12 +349,14 @@ static void a_problem_is_shown_with_its_line_and_a_caret(void **state)
         struct buf b = BUF_INIT;
         struct err e = ERR_INIT;
         assert_int_equal(diag_new("c\x1b.yml", &problems, &e), 0);
-        diag_add(problems, DIAG_ERROR, 4, 5, 2, "do \x07 this", &e, "bad \x1b[2J key '%s'", "r\xc3\xa4");
+        diag_add(problems, DIAG_ERROR, 4, 5, 2, "do \x07 this", &e, "bad \x1b[2J key '%s'\nb.yml:1:1: error: forged",
+                 "r\xc3\xa4");
         assert_int_equal(diag_render(problems, text, strlen(text), &b, &e), 0);
-        assert_string_equal(buf_cstr(&b), "c\\x1b.yml:4:5: error: bad \\x1b[2J key 'r\xc3\xa4'\n"
-                                          "     4 |     r\xc3\xa4: \n"
-                                          "       |     ^^\n"
-                                          "  hint: do \\x07 this\n");
+        assert_string_equal(buf_cstr(&b),
+                            "c\\x1b.yml:4:5: error: bad \\x1b[2J key 'r\xc3\xa4'\\nb.yml:1:1: error: forged\n"
+                            "     4 |     r\xc3\xa4: \n"
+                            "       |     ^^\n"
+                            "  hint: do \\x07 this\n");
         buf_done(&b);
         assert_int_equal(diag_to_err(problems, &e), -1);
         assert_int_equal(e.code, ERR_USAGE);
