@@ -1,7 +1,9 @@
 """What guests reach and what they do not, with programs as they are: real servers in a network namespace of the test."""
 import hashlib
 import json
+import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -293,7 +295,7 @@ int main(int argc, char **argv)
 
 
 def test_a_static_program_and_node_work_unmodified(scene, folder):
-    """Programs that know no proxy and bring their own resolver. (The image has no Java.)"""
+    """Programs that know no proxy and bring their own resolver."""
     (folder / "client.c").write_text(CLIENT)
     subprocess.run(["musl-gcc", "-static", "-o", str(folder / "client"), str(folder / "client.c")], check=True)
     scene.repo.write("client", (folder / "client").read_bytes(), 0o755)
@@ -303,6 +305,58 @@ def test_a_static_program_and_node_work_unmodified(scene, folder):
                     'python3 -c "import ssl, urllib.request; print(urllib.request.urlopen(\'https://web.example.test/hello\', '
                     'context=ssl.create_default_context(cafile=\'ca.pem\')).read().decode())"')
     assert [step.lines[0] for step in job.steps[1:]] == ["hello from nginx", "hello from nginx", "true", "hello from nginx"], job.steps
+
+
+GO = """
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+)
+
+func main() {
+	answer, err := http.Get("https://web.example.test/hello")
+	if err != nil {
+		panic(err)
+	}
+	body, _ := io.ReadAll(answer.Body)
+	fmt.Print(string(body))
+	_, err = http.Get("https://evil.example.test/")
+	fmt.Println(err != nil)
+}
+"""
+JAVA = """
+import java.net.URL;
+
+class Get {
+    public static void main(String[] args) throws Exception {
+        System.out.print(new String(new URL("http://web.example.test/hello").openStream().readAllBytes()));
+        try {
+            new URL("https://evil.example.test/").openStream();
+        } catch (java.io.IOException e) {
+            System.out.println("refused");
+        }
+    }
+}
+"""
+
+
+def test_a_go_program_and_a_java_program_work_unmodified(scene, folder):
+    """A static binary with Go's own resolver, and a Java runtime of what the program needs: none of the two reads a proxy's variables here."""
+    (folder / "get.go").write_text(GO)
+    subprocess.run(["go", "build", "-o", folder / "get", folder / "get.go"], check=True,
+                   env={**os.environ, "CGO_ENABLED": "0", "GOCACHE": str(folder / "cache"), "GOFLAGS": "-mod=mod", "HOME": str(folder)})
+    (folder / "Get.java").write_text(JAVA)
+    subprocess.run(["javac", "-d", folder, folder / "Get.java"], check=True)
+    subprocess.run(["jlink", "--add-modules", "java.base", "--strip-debug", "--no-header-files", "--no-man-pages", "--output", folder / "jre"], check=True)
+    shutil.copytree(folder / "jre", scene.repo.path / "jre", symlinks=True)
+    for name, mode in (("get", 0o755), ("Get.class", 0o644)):
+        scene.repo.write(name, (folder / name).read_bytes(), mode)
+    devdep.give(scene.repo.path)
+    job = scene.run("SSL_CERT_FILE=$PWD/ca.pem ./get", "http_proxy=http://127.0.0.1:9 jre/bin/java -XX:TieredStopAtLevel=1 -cp . Get", args=WARN)
+    assert [step.lines[:2] for step in job.steps[1:]] == [["hello from nginx", "true"], ["hello from nginx", "refused"]], job.steps
 
 
 def test_a_jobs_own_servers_are_left_alone(scene):
