@@ -92,14 +92,29 @@ static int refuse_first(struct lookup *l, struct err *e)
         return on_missing(first->name.text, why.msg, l, e);
 }
 
+static int warn_nobody_asked(struct lookup *l, struct err *e)
+{
+        static const char message[] = "nobody was asked whether the secrets are there: this host signs in to no Vault";
+        const struct profile_secret *first = l->file->profile->secrets.v;
+
+        if (!l->file->profile->secrets.n || is_told(l->problems, first->name.pos, message))
+                return 0;
+        return diag_add(l->problems, DIAG_WARNING, first->name.pos.line, first->name.pos.column,
+                        (unsigned)strlen(first->name.text),
+                        "STATE/" VAULT_ACCOUNT_FILE " or --vault FILE says how; --offline asks nobody", e, "%s",
+                        message);
+}
+
 static int look_up(struct lookup *l, struct err *e)
 {
         static const struct secret_options nothing;
         static const struct strv no_names = STRV_INIT;
         AUTO(secret_store_freep) struct secret_store *store = NULL;
         AUTO(job_order_done) struct job_order order = JOB_ORDER_INIT;
-        int r = secret_store_new(&nothing, &store, e);
 
+        if (!l->account)
+                return warn_nobody_asked(l, e);
+        int r = secret_store_new(&nothing, &store, e);
         if (r == 0)
                 r = secret_store_profile(store, l->file, l->account, l->top, e);
         if (r < 0)
@@ -133,17 +148,9 @@ int lookup_secrets(struct profile_file *f, const struct vault_account *account, 
 {
         struct lookup l = {.file = f, .account = account, .top = top, .problems = problems};
         const struct profile_environment *v = f->profile->environments.v;
-        const struct profile_secret *first = f->profile->secrets.v;
-        int r = 0;
+        int r = look_up(&l, e);
 
-        if (!account && f->profile->secrets.n)
-                return diag_add(problems, DIAG_WARNING, first->name.pos.line, first->name.pos.column,
-                                (unsigned)strlen(first->name.text),
-                                "STATE/" VAULT_ACCOUNT_FILE " or --vault FILE says how; --offline asks nobody", e,
-                                "nobody was asked whether the secrets are there: this host signs in to no Vault");
-        if (account)
-                r = look_up(&l, e);
-        for (size_t i = 0; account && r == 0 && i < f->profile->environments.n; i++)
+        for (size_t i = 0; r == 0 && i < f->profile->environments.n; i++)
                 r = look_up_environment(&l, v[i].name.text, e);
         return r;
 }

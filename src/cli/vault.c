@@ -9,6 +9,7 @@
 #include "base/secret.h"
 #include "cli/private_file.h"
 #include "cli/profile_file.h"
+#include "net/address.h"
 #include "secrets/credentials.h"
 #include "secrets/order.h"
 
@@ -78,6 +79,24 @@ static int take_pair(struct vault_account *a, const struct filecmd_pair *p, stru
                        a->path, p->name);
 }
 
+/* What could never be used, before anything starts. */
+static int check_account(const struct vault_account *a, struct err *e)
+{
+        struct prefix network;
+        struct err why = ERR_INIT;
+
+        if (!a->address)
+                return err_set(e, ERR_USAGE, "%s: 'address' is missing: the server that its credentials are for",
+                               a->path);
+        if (!str_starts(a->address, "https://"))
+                return err_set(e, ERR_USAGE, "%s: address: expected https://NAME[:PORT], credentials go over TLS alone",
+                               a->path);
+        for (size_t i = 0; i < a->networks.n; i++)
+                if (prefix_parse(a->networks.v[i], &network, &why) < 0)
+                        return err_set(e, ERR_USAGE, "%s: network '%.60s': %s", a->path, a->networks.v[i], why.msg);
+        return 0;
+}
+
 int vault_account_load(const char *state, const char *file, struct vault_account **ret, struct err *e)
 {
         AUTO(vault_account_freep) struct vault_account *a = calloc(1, sizeof(*a));
@@ -94,8 +113,8 @@ int vault_account_load(const char *state, const char *file, struct vault_account
         int r = private_file_read(a->path, VAULT_MAX_ACCOUNT, &pairs, e);
         for (size_t i = 0; r == 0 && i < pairs.n; i++)
                 r = take_pair(a, &pairs.v[i], e);
-        if (r == 0 && !a->address)
-                r = err_set(e, ERR_USAGE, "%s: 'address' is missing: the server that its credentials are for", a->path);
+        if (r == 0)
+                r = check_account(a, e);
         if (r == 0)
                 *ret = TAKE_PTR(a);
         return r;

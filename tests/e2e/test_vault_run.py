@@ -67,6 +67,11 @@ def test_a_server_that_refuses_is_201_and_one_that_is_not_known_is_a_warning(wor
         work.account.unlink()
         unknown = work.validate()
         assert unknown.status == 0 and "devdep.yaml:5:3: warning: nobody was asked whether the secrets are there" in unknown.out
+        profile = work.repo.path / "devdep.yaml"
+        before, after = profile.read_text().split("secrets:\n")
+        profile.write_text(before + "environments:\n  production:\n    secrets:\n    " + after)
+        told = work.validate().out
+        assert "devdep.yaml:7:7: warning: nobody was asked" in told and told.count("nobody was asked") == 1, told
 
 
 def test_method_role_namespace_and_authority_are_those_of_the_profile(work, folder):
@@ -107,6 +112,8 @@ def test_credentials_go_to_no_other_server_than_their_own(work, folder):
     ({"token": TOKEN}, 0o600, "'address' is missing"),
     ({"address": "https://vault.test:8200", "tokn": TOKEN}, 0o600, "unknown name 'tokn'"),
     ({"address": "https://vault.test:8200", "token": TOKEN}, 0o640, "readable by nobody else"),
+    ({"address": "http://vault.test:8200", "token": TOKEN}, 0o600, "address: expected https://"),
+    ({"address": "https://vault.test:8200", "network": "10.1.2.3/8", "token": TOKEN}, 0o600, "network '10.1.2.3/8': "),
 ])
 def test_a_file_of_credentials_out_of_form_is_refused_without_its_values(work, folder, account, mode, part):
     work.use(folder, ["PASSWORD: secret/ci/db#pass"], account=account)
