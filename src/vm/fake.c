@@ -50,6 +50,8 @@ static void ready(const struct fake *f)
 {
         uint8_t record[GUEST_READY_SIZE];
 
+        if (str_eq(f->how, "ends"))
+                _exit(1);
         if (str_eq(f->how, "no-boot") || f->start == VM_START_CLONE)
                 return;
         guest_ready_write(record);

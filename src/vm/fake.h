@@ -5,7 +5,8 @@
  *   fake=silent       never greets          fake=garbage     a line that is no JSON
  *   fake=endless      a line without end    fake=greets-twice
  *   fake=wrong-id     answers to nothing    fake=hangs-up    closes the control connection after the greeting
- *   fake=deep         JSON nested 1000 deep fake=no-boot     never sends the ready record
+ *   fake=ends         ends at once          fake=no-boot     never sends the ready record
+ *   fake=deep         JSON nested 1000 deep
  *   fake=full         reports a full host disk twice
  *   fake=save-refused does not begin to save fake=save-fails  begins and fails
  *   fake=load-fails   a clone that ends before its processor runs

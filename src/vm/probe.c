@@ -101,18 +101,27 @@ static int cache_path(const struct vm_driver *d, const char *state, const struct
         return *ret ? 0 : err_nomem(e);
 }
 
+/* Kept up to a time of the clock, 0: for good. A clock that was set back keeps nothing longer. */
+static bool is_due(int64_t until_ms)
+{
+        const int64_t now = (int64_t)clock_real_ms();
+
+        return until_ms && (now >= until_ms || until_ms - now > (int64_t)PROBE_ENDED_MS);
+}
+
 /* A verdict that cannot be read is none. */
 static bool cache_read(const char *path, struct probe *p)
 {
         AUTO(json_decrefp) json_t *o = NULL;
         struct buf text = BUF_INIT;
         const char *why = "", *accel = "";
-        int64_t ms = 0;
+        int64_t ms = 0, until = 0;
         bool ok = fs_read(path, CACHE_MAX, &text, NULL) == 0 &&
                   json_parse(text.data, text.len, CACHE_MAX, path, &o, NULL) == 0 &&
                   json_get_string(o, "", "accelerator", 8, &accel, NULL) == 0 &&
                   json_get_string(o, "", "why", sizeof(p->why) - 1, &why, NULL) == 0 &&
                   json_get_int(o, "", "boot_ms", 0, UINT32_MAX, &ms, NULL) == 0 &&
+                  json_get_int(o, "", "until_ms", 0, INT64_MAX, &until, NULL) == 0 && !is_due(until) &&
                   (str_eq(accel, "kvm") || str_eq(accel, "tcg"));
 
         buf_done(&text);
@@ -125,12 +134,12 @@ static bool cache_read(const char *path, struct probe *p)
         return true;
 }
 
-static int cache_write(const char *state, const char *path, const struct probe *p, struct err *e)
+static int cache_write(const char *state, const char *path, const struct probe *p, uint64_t until_ms, struct err *e)
 {
         AUTO(auto_free) char *folder = fs_join(state, "cache");
         AUTO(json_decrefp)
-        json_t *o = json_pack("{s:i,s:s,s:i,s:s}", "version", 1, "accelerator", vm_accel_name(p->accel), "boot_ms",
-                              (int)p->boot_ms, "why", p->why);
+        json_t *o = json_pack("{s:i,s:s,s:i,s:s,s:I}", "version", 1, "accelerator", vm_accel_name(p->accel), "boot_ms",
+                              (int)p->boot_ms, "why", p->why, "until_ms", (json_int_t)until_ms);
         struct buf text = BUF_INIT;
         int r;
 
@@ -157,8 +166,8 @@ struct trial {
         uint32_t deadline_ms;
 };
 
-/* What the guest did. A VMM that ended by itself tells of the VMM, not of the accelerator: such a verdict is not kept.
- */
+/* What the guest did. A VMM that ended by itself may tell of the VMM, not of the accelerator (a host that is out of
+ * memory): such a verdict is kept for PROBE_ENDED_MS. */
 enum answer { READY, SILENT, ENDED };
 
 /* Until one of the two has something or the deadline, and never silent for two seconds. Returns false at the deadline.
@@ -299,8 +308,7 @@ static int probe_auto(const struct vm_driver *d, const char *state, const struct
                 r = boot_in_slot(&t, p, &answer, e);
                 if (r < 0)
                         return err_wrap(e, r, "find out whether KVM works (--accel kvm or tcg decides without asking)");
-                if (answer != ENDED)
-                        r = cache_write(state, path, p, e);
+                r = cache_write(state, path, p, answer == ENDED ? clock_real_ms() + PROBE_ENDED_MS : 0, e);
         }
         if (p->accel == VM_ACCEL_TCG)
                 str_copy(p->mend, sizeof(p->mend),
@@ -355,7 +363,7 @@ static int door_auto(const struct trial *t, bool fresh, struct probe_door *ret, 
                         str_copy(ret->why, sizeof(ret->why), why.msg);
                         return 0;
                 }
-                r = cache_write(t->state, path, &p, e);
+                r = cache_write(t->state, path, &p, 0, e);
         }
         ret->vsock = !p.why[0];
         ret->cached = p.cached;

@@ -17,6 +17,7 @@ struct image;
 
 #define PROBE_DEADLINE_MS 3000u
 #define PROBE_DEADLINE_TCG_MS 30000u /* for the door under emulation */
+#define PROBE_ENDED_MS 600000u       /* a VMM that ended by itself is tried again after that */
 
 struct probe {
         enum vm_accel accel; /* what to use: VM_ACCEL_KVM or VM_ACCEL_TCG */

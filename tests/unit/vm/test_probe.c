@@ -11,10 +11,13 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fs.h"
 #include "base/str.h"
+#include "codec/json.h"
 #include "vm/doctor.h"
 #include "vm/fake.h"
 #include "vm/image.h"
@@ -122,6 +125,55 @@ static void damaged_verdict_is_asked_again(void **state)
         assert_int_equal(vm_probe(&vm_driver_fake, state_folder, &im, VM_ACCEL_AUTO, false, &p, &err), 0);
         assert_false(p.cached);
         assert_int_equal(p.accel, VM_ACCEL_KVM);
+}
+
+/* As if the verdict had been kept up to a while ago. */
+static int make_due(const char *name, void *user, struct err *e)
+{
+        AUTO(auto_free) char *path = fs_join(user, name);
+        AUTO(json_decrefp) json_t *o = NULL;
+        AUTO(buf_done) struct buf text = BUF_INIT;
+
+        if (fs_read(path, 4096, &text, e) != 0 || json_parse(text.data, text.len, 4096, path, &o, e) < 0)
+                return -1;
+        assert_true(json_integer_value(json_object_get(o, "until_ms")) > 0);
+        json_object_set_new(o, "until_ms", json_integer((json_int_t)clock_real_ms() - 1));
+        buf_clear(&text);
+        int r = json_write(o, 0, &text, e);
+        return r < 0 ? r : fs_write_atomic(path, text.data, text.len, 0600, e);
+}
+
+static int count(const char *name, void *user, struct err *e)
+{
+        (void)name;
+        (void)e;
+        ++*(int *)user;
+        return 0;
+}
+
+static void a_vmm_that_ended_by_itself_is_tried_again_after_a_while(void **state)
+{
+        char cmdline[] = "fake=ends";
+        struct image im = fake_image(cmdline);
+        AUTO(auto_free) char *folder = fs_join(state_folder, "cache");
+        struct err err = ERR_INIT;
+        struct probe p;
+        int n = 0;
+
+        (void)state;
+        need_kvm();
+        fs_remove_tree(folder, NULL);
+        assert_int_equal(vm_probe(&vm_driver_fake, state_folder, &im, VM_ACCEL_AUTO, true, &p, &err), 0);
+        assert_int_equal(p.accel, VM_ACCEL_TCG);
+        assert_false(p.cached);
+        assert_int_equal(vm_probe(&vm_driver_fake, state_folder, &im, VM_ACCEL_AUTO, false, &p, &err), 0);
+        assert_true(p.cached);
+        assert_int_equal(fs_list(folder, count, &n, &err), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(fs_list(folder, make_due, folder, &err), 0);
+        assert_int_equal(vm_probe(&vm_driver_fake, state_folder, &im, VM_ACCEL_AUTO, false, &p, &err), 0);
+        assert_false(p.cached);
+        expect_nothing_left();
 }
 
 static void accelerator_that_was_asked_for_is_taken(void **state)
@@ -257,6 +309,7 @@ int main(void)
                 cmocka_unit_test(guest_that_boots_means_kvm_and_the_verdict_is_kept),
                 cmocka_unit_test(guest_that_never_boots_means_emulation_and_leaves_nothing),
                 cmocka_unit_test(damaged_verdict_is_asked_again),
+                cmocka_unit_test(a_vmm_that_ended_by_itself_is_tried_again_after_a_while),
                 cmocka_unit_test(accelerator_that_was_asked_for_is_taken),
                 cmocka_unit_test(without_an_image_kvm_is_not_believed),
                 cmocka_unit_test(accelerators_have_names),
