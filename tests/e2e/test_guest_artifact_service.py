@@ -3,6 +3,7 @@ import json
 import shutil
 
 import pytest
+import devdep
 import runs
 from test_artifact_service import needs_client
 from test_cache_service import CLIENTS
@@ -88,7 +89,7 @@ def scene():
 
 @needs_client
 @pytest.mark.parametrize("package", ["artifact-2", "artifact-6"])
-def test_an_action_uploads_lists_downloads_and_deletes_with_githubs_own_client_in_a_sealed_guest(scene, tmp_path, package):
+def test_an_action_uploads_lists_downloads_and_deletes_with_githubs_own_client_in_a_sealed_guest(scene, folder, package):
     repo = scene.repo(package)
     put_client(repo, package)
     repo.workflow(WORKFLOW)
@@ -103,5 +104,6 @@ def test_an_action_uploads_lists_downloads_and_deletes_with_githubs_own_client_i
     assert {x["name"]: x["files"] for x in listed} == {"theirs": 2, "ours": 1}
     record = json.loads((scene.folder / "state/runs" / theirs["run"] / "run.json").read_text())
     assert {(x["name"], x["digest"]) for x in record["artifacts"]} == {(x["name"], x["digest"]) for x in listed}
-    out = scene.cli("artifacts", "get", theirs["run"], "theirs", "--out", tmp_path / "got")
-    assert out.status == 0 and (tmp_path / "got/deep/file").read_text() == "theirs\n" and (tmp_path / "got/large").stat().st_size == 3_000_000, out
+    devdep.give(folder)
+    out = scene.cli("artifacts", "get", theirs["run"], "theirs", "--out", folder / "got")
+    assert out.status == 0 and (folder / "got/deep/file").read_text() == "theirs\n" and (folder / "got/large").stat().st_size == 3_000_000, out

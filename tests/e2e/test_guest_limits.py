@@ -164,9 +164,10 @@ def test_a_disk_full_of_small_files_is_no_space(guest):
 
 
 def test_during_a_flood_of_output_that_nobody_reads(guest):
-    with Pinger(guest):
+    with Pinger(guest) as pinger:
         process = guest.start(["yes"], step="flood")
         process.stream.fill()
+        pinger.wait(UNDER_ABUSE)
         next_step_works(guest)
         process.stream.abort()
 

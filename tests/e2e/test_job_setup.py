@@ -257,7 +257,7 @@ def test_go_mod_says_which_go(world):
     world.go("1.21.3", world.tools / "go/1.21.3/x64")
     world.file("go.mod", "module x\n\ngo 1.22\n")
     job = world.run(setup("go", go_version_file="go.mod"))
-    assert "the image has no Go 1.22; it has 1.21.3" in reason(job)
+    assert "the image has no Go 1.22; it has " in reason(job) and "1.21.3" in reason(job)
 
 
 # ---- java (versions that no host has)
