@@ -23,6 +23,7 @@
 #define LARGEST_MESSAGE 4096u
 #define MAX_PIECES 20000u /* of a cache: a bound, never reached */
 #define BATCH 16u
+#define GROWTHS 3u
 #define MAX_NAME 32u
 #define GC_WAITS 250u /* for keys to be gone: 5 s */
 #define GC_WAIT_US 20000u
@@ -50,13 +51,20 @@ static unsigned long objects_of(const char *cache)
         return found;
 }
 
-/* Take pieces of a cache until it has to grow: then none of those that were free is. */
+/* Take pieces of a cache until it has to grow: then none of those that were free is. It may grow for others meanwhile,
+ * so that once proves nothing. */
 static void take_all(const char *cache, unsigned size, int (*take)(unsigned size))
 {
-        unsigned long before = objects_of(cache);
-        for (unsigned i = 0; before && i < MAX_PIECES; i++) {
-                if (take(size) < 0 || (i % BATCH == 0 && objects_of(cache) > before))
+        unsigned long all = objects_of(cache);
+        unsigned grown = 0;
+        for (unsigned i = 0; all && grown < GROWTHS && i < MAX_PIECES; i++) {
+                if (take(size) < 0)
                         return;
+                unsigned long now = i % BATCH ? all : objects_of(cache);
+                if (now > all) {
+                        all = now;
+                        grown++;
+                }
         }
 }
 
