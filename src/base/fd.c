@@ -91,12 +91,12 @@ int fd_read_all(int fd, size_t max, const char *what, struct buf *ret, struct er
         }
 }
 
-int fd_read_exact(int fd, void *data, size_t len, const char *what, struct err *e)
+/* From *at on, or from the descriptor's own position. */
+static int read_whole(int fd, const uint64_t *at, void *data, size_t len, const char *what, struct err *e)
 {
         uint8_t *p = data;
-        size_t got = 0;
-        while (got < len) {
-                ssize_t n = read(fd, p + got, len - got);
+        for (size_t got = 0; got < len;) {
+                ssize_t n = at ? pread(fd, p + got, len - got, (off_t)(*at + got)) : read(fd, p + got, len - got);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
@@ -108,20 +108,14 @@ int fd_read_exact(int fd, void *data, size_t len, const char *what, struct err *
         return 0;
 }
 
+int fd_read_exact(int fd, void *data, size_t len, const char *what, struct err *e)
+{
+        return read_whole(fd, NULL, data, len, what, e);
+}
+
 int fd_read_at(int fd, uint64_t at, void *data, size_t len, const char *what, struct err *e)
 {
-        uint8_t *p = data;
-        for (size_t got = 0; got < len;) {
-                ssize_t n = pread(fd, p + got, len - got, (off_t)(at + got));
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return err_errno(e, ERR_RESOURCES, errno, "read %s", what);
-                if (n == 0)
-                        return err_set(e, ERR_RESOURCES, "%s: expected %zu bytes, it ended after %zu", what, len, got);
-                got += (size_t)n;
-        }
-        return 0;
+        return read_whole(fd, &at, data, len, what, e);
 }
 
 int fd_pipe(int ret[2], struct err *e)

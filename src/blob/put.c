@@ -60,18 +60,9 @@ static int on_entry(const struct tar_entry *t, void *user, struct err *e)
         return 0;
 }
 
-static int on_data(const void *data, size_t len, void *user, struct err *e)
-{
-        (void)data;
-        (void)len;
-        (void)user;
-        (void)e;
-        return 0;
-}
-
 static int start_reader(struct store_put *p, struct err *e)
 {
-        static const struct tar_sink sink = {.entry = on_entry, .data = on_data};
+        static const struct tar_sink sink = {.entry = on_entry};
         const struct store_limits *l = &p->store->limits;
         const struct tar_limits limits = {
                 .types = p->store->kind == STORE_ARTIFACTS ? TAR_FILE : TAR_FILE | TAR_FOLDER | TAR_SYMLINK,

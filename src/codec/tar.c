@@ -469,7 +469,7 @@ static int take_body(struct tar_reader *r, const uint8_t *p, size_t n, struct er
                 int result = buf_append(&r->extension, p, n, e);
                 return result < 0 || r->left ? result : finish_extension(r, e);
         }
-        int result = r->sink.data(p, n, r->user, e);
+        int result = r->sink.data ? r->sink.data(p, n, r->user, e) : 0;
         return result < 0 || r->left ? result : end_entry(r, e);
 }
 

@@ -54,8 +54,8 @@ struct tar_limits {
  * live until its end() returns. Every entry() is followed by data() calls that add up to its size, and one end(). */
 struct tar_sink {
         int (*entry)(const struct tar_entry *entry, void *user, struct err *e);
-        int (*data)(const void *data, size_t len, void *user, struct err *e);
-        int (*end)(void *user, struct err *e); /* may be NULL */
+        int (*data)(const void *data, size_t len, void *user, struct err *e); /* may be NULL, as may end */
+        int (*end)(void *user, struct err *e);
 };
 
 struct tar_reader;

@@ -139,18 +139,9 @@ static int on_entry(const struct tar_entry *t, void *user, struct err *e)
         return 0;
 }
 
-static int on_data(const void *data, size_t len, void *user, struct err *e)
-{
-        (void)data;
-        (void)len;
-        (void)user;
-        (void)e;
-        return 0;
-}
-
 static int walk_begin(struct walk *w, int fd, uint64_t bytes, struct err *e)
 {
-        static const struct tar_sink sink = {.entry = on_entry, .data = on_data};
+        static const struct tar_sink sink = {.entry = on_entry};
         static const struct tar_limits limits = {.types = TAR_FILE,
                                                  .max_name = TAR_MAX_NAME,
                                                  .max_entries = ARTIFACT_MAX_FILES,

@@ -14,25 +14,14 @@ import zipfile
 import pytest
 import store_session
 from github import node
-from service_session import PROGRAM, Bridge, Service, environment, launch
+from service_session import PROGRAM, Bridge, Service, environment, launch, service  # noqa: F401
+from store_session import shelves  # noqa: F401
 from test_cache_service import CLIENTS, request, target
 from test_cli_artifacts import archive
 
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-service is not built")
 needs_client = pytest.mark.skipif(not node() or not (CLIENTS / "node_modules/artifact-6").is_dir(),
                                   reason="node or the npm packages of tests/github-clients are missing: run tools/setup-interop")
-
-
-@pytest.fixture
-def shelves():
-    with store_session.Shelves() as shelves:
-        yield shelves
-
-
-@pytest.fixture
-def service(shelves):
-    with Service(shelves) as service:
-        yield service
 
 
 class Failed(Exception):

@@ -9,25 +9,14 @@ import threading
 import pytest
 import store_session
 from github import node
-from service_session import NAME, PROGRAM, Bridge, Refused, Service, environment
+from service_session import NAME, PROGRAM, Bridge, Refused, Service, environment, service  # noqa: F401
+from store_session import shelves  # noqa: F401
 
 CLIENTS = pathlib.Path(__file__).resolve().parents[1] / "github-clients"
 VERSION = "0123456789abcdef" * 4
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-service is not built")
 needs_client = pytest.mark.skipif(not node() or not (CLIENTS / "node_modules/cache-6").is_dir(),
                                   reason="node or the npm packages of tests/github-clients are missing: run tools/setup-interop")
-
-
-@pytest.fixture
-def shelves():
-    with store_session.Shelves() as shelves:
-        yield shelves
-
-
-@pytest.fixture
-def service(shelves):
-    with Service(shelves) as service:
-        yield service
 
 
 def keys(shelves):

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from fake_guest import EXIT, STDOUT, FakeGuest, Job, fields, spec
-from store_session import PROGRAM, Shelves
+from store_session import PROGRAM, shelves  # noqa: F401
 
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-store is not built")
 
@@ -21,13 +21,6 @@ pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-store is no
 def folder():
     with tempfile.TemporaryDirectory(prefix="devdep-job-") as path:
         yield path
-
-
-@pytest.fixture
-def shelves():
-    with Shelves() as s:
-        yield s
-        assert s.is_clean()
 
 
 class Guest(FakeGuest):

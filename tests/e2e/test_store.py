@@ -10,16 +10,9 @@ import threading
 import pytest
 
 from source_session import Refused, fields
-from store_session import PROGRAM, VERSION, Client, Shelves
+from store_session import PROGRAM, VERSION, Client, shelves  # noqa: F401
 
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-store is not built")
-
-
-@pytest.fixture
-def shelves():
-    with Shelves() as s:
-        yield s
-        assert s.is_clean()
 
 
 def start(shelves, *scopes, **more):

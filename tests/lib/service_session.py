@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 
+import pytest
 import store_session
 import yamux
 from source_session import BUILD
@@ -102,6 +103,12 @@ class Service:
         headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines)}
         length = int(headers.get("content-length", 0)) if not request.startswith(b"HEAD") else 0
         return int(first.split()[1]), headers, stream.read_exact(length) if length else b""
+
+
+@pytest.fixture
+def service(shelves):
+    with Service(shelves) as service:
+        yield service
 
 
 class Bridge:

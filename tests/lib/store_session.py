@@ -7,6 +7,7 @@ import struct
 import subprocess
 import tempfile
 
+import pytest
 from source_session import BUILD, Refused, fields
 
 PROGRAM = BUILD / "devdep-store"
@@ -49,6 +50,14 @@ class Shelves:
             assert list((shelf / "incoming").iterdir()) == []
             assert {p.name for p in (shelf / "objects").iterdir()} == {x["digest"] for x in self.entries(shelf)}
         return True
+
+
+@pytest.fixture
+def shelves():
+    """Of one test, which leaves nothing half-made."""
+    with Shelves() as shelves:
+        yield shelves
+        assert shelves.is_clean()
 
 
 class Store:
