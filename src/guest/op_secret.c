@@ -10,8 +10,8 @@
 #include "guest/guest.h"
 #include "guest/ops.h"
 #include "guest/relay.h"
-#include "guest/secrets.h"
 #include "guest/scrub.h"
+#include "guest/secrets.h"
 
 #include <errno.h>
 #include <fcntl.h>

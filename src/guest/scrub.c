@@ -65,8 +65,8 @@ static uint64_t free_memory(void)
 }
 
 /* Each processor keeps lists of pages that were freed on it, apart by size and by what they were for; those of kernel's
- * memory no process is given. Lists that are full go back to the others when a larger piece of memory is freed (mm/page_alloc.c,
- * nr_pcp_high), and larger pieces are what a socket of the host takes for long messages. */
+ * memory no process is given. Lists that are full go back to the others when a larger piece of memory is freed
+ * (mm/page_alloc.c, nr_pcp_high), and larger pieces are what a socket of the host takes for long messages. */
 static void give_lists_back(void)
 {
         static const char zeros[64 << 10];

@@ -25,7 +25,7 @@
 #define MESSAGE_HEAD 48u /* struct msg_msg before its text; one piece has at most a page */
 #define LARGEST_MESSAGE 4096u
 #define DATAGRAM_TAIL 320u /* struct skb_shared_info behind its text */
-#define MAX_PIECES 20000u /* of a cache: a bound, never reached */
+#define MAX_PIECES 20000u  /* of a cache: a bound, never reached */
 #define BATCH 16u
 #define GROWTHS 3u
 #define MAX_NAME 32u
@@ -85,9 +85,7 @@ static int queue = -1;
 
 static int take_message(unsigned size)
 {
-        return queue < 0 || size < MESSAGE_HEAD
-                       ? -1
-                       : msgsnd(queue, &zeros, size - MESSAGE_HEAD, IPC_NOWAIT);
+        return queue < 0 || size < MESSAGE_HEAD ? -1 : msgsnd(queue, &zeros, size - MESSAGE_HEAD, IPC_NOWAIT);
 }
 
 static int datagrams[2] = {-1, -1};
