@@ -14,7 +14,7 @@ import world as worlds
 from brokers import Broker, Refused
 from world import HOST, NOBODY, PRIVATE, SERVERS, SERVERS6
 
-pytestmark = pytest.mark.skipif(worlds.missing() is not None, reason=str(worlds.missing()))
+pytestmark = [pytest.mark.sanitized, pytest.mark.skipif(worlds.missing() is not None, reason=str(worlds.missing()))]
 ECHO, TLS, HTTP = 7000, 443, 80
 
 
@@ -590,6 +590,7 @@ def status(pid):
         return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
 
 
+@pytest.mark.as_used
 def test_its_row_of_the_architecture_holds(world, broker):
     broker.connect(name="echo.example.test", port=ECHO)
     s = status(broker.pid)
@@ -652,6 +653,7 @@ def test_new_connections_a_second_are_limited(world, broker):
     assert len(world.names.asked) <= 2 * (1000 - codes.count(("limited", "too many new connections a second")))
 
 
+@pytest.mark.as_used
 def test_a_hundred_thousand_requests_leave_it_small_and_at_work(world, broker):
     """Sent by the thousand without waiting for an answer; most are reset or refused, some are connected and given up. Who reads nothing for
     longer is cut off."""
