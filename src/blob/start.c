@@ -13,6 +13,7 @@
 #include "blob/args.h"
 #include "blob/limits.h"
 #include "loop/spawn.h"
+#include "sandbox/sanitizer.h"
 
 /* Where the jail shows things. */
 #define JAIL_ARTIFACTS "/artifacts"
@@ -84,6 +85,7 @@ static int start_jailed(const struct store_start *s, const char *program, int so
         jail.gid = s->gid;
         jail.binds = binds;
         jail.n_binds = build_binds(s, binds);
+        jail.proc = SANDBOX_SANITIZED;
         jail.limits = limits;
         jail.n_limits = ARRAY_SIZE(limits);
         jail.filter = s->service ? SANDBOX_FILTER_SERVICE_START : SANDBOX_FILTER_STORE_START;

@@ -10,10 +10,11 @@
 #include <sys/types.h>
 
 #include "sandbox/child.h"
+#include "sandbox/sanitizer.h"
 
 struct err;
 
-#define STORE_MAX_PROCESSES 1u /* of the jail */
+#define STORE_MAX_PROCESSES (1u + SANDBOX_SANITIZED) /* of the jail */
 
 struct store_start {
         bool service;              /* devdep-service, not devdep-store */

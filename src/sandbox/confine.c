@@ -11,6 +11,7 @@
 #include "base/num.h"
 #include "base/secret.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/sanitizer.h"
 
 int confine_read_id(const char *text, const char *option, unsigned *ret, struct err *e)
 {
@@ -50,8 +51,10 @@ int confine_self(const struct confine *c, struct sandbox_report *ret_report, str
 {
         /* Not writable: whoever started us connects to the control socket in it by name, and shares its disk. */
         const struct sandbox_bind run = {.from = c->run_dir, .to = "/run"};
-        const struct sandbox_limit limits[] = {
-                {RLIMIT_NOFILE, CONFINE_MAX_OPEN_FILES}, {RLIMIT_NPROC, 0}, {RLIMIT_FSIZE, c->file_size}};
+        const struct sandbox_limit limits[] = {{RLIMIT_NOFILE, CONFINE_MAX_OPEN_FILES},
+                                               {RLIMIT_NPROC, SANDBOX_SANITIZED ? RLIM_INFINITY : 0},
+                                               {RLIMIT_FSIZE, c->file_size}};
+        struct sandbox_bind binds[2];
         int keep[3 + CONFINE_MAX_FDS];
         size_t n_keep = 0;
         struct sandbox s = SANDBOX_INIT;
@@ -65,8 +68,11 @@ int confine_self(const struct confine *c, struct sandbox_report *ret_report, str
         s.host_network = c->host_network;
         s.uid = c->uid;
         s.gid = c->gid;
-        s.binds = &run;
-        s.n_binds = c->run_dir ? 1 : 0;
+        s.binds = binds;
+        if (c->run_dir)
+                binds[s.n_binds++] = run;
+        if (SANDBOX_SANITIZED) /* no pid namespace is entered: the host's own */
+                binds[s.n_binds++] = (struct sandbox_bind){.from = "/proc"};
         s.limits = limits;
         s.n_limits = ARRAY_SIZE(limits);
         s.filter = c->filter;

@@ -8,6 +8,8 @@
 #include <linux/fs.h>
 #include <stddef.h>
 
+#include "sandbox/sanitizer.h"
+
 #define LIST(name) static const char *const name[]
 
 /* Memory without mmap and mprotect, which are checked by argument. */
@@ -63,22 +65,13 @@ LIST(init_calls) = {"wait4", "waitid", "kill", "pidfd_send_signal", NULL};
 /* Both can end other processes of the same user (a descriptor's owner gets the signal of its F_SETSIG): whole in a pid
  * namespace of one's own, by argument elsewhere. */
 LIST(signals) = {"tgkill", "fcntl", NULL};
-/* What a sanitizer's runtime does in the process that it checks; only in builds that have one. */
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_SANITIZER 1
-#endif
-#endif
-#ifndef WITH_SANITIZER
-#define WITH_SANITIZER 0
-#endif
-#if WITH_SANITIZER
-LIST(sanitizer) = {"mmap",       "mprotect",    "clone",  "wait4",         "ptrace",
-                   "prctl",      "open",        "openat", "readlink",      "readlinkat",
-                   "kill",       "getppid",     "ioctl",  "set_mempolicy", "process_vm_readv",
-                   "getdents64", "personality", NULL};
+/* What AddressSanitizer's runtime does in the process that it checks, its leak checker's tracer included. */
+#if SANDBOX_SANITIZED
+LIST(sanitizer) = {"mmap",       "mprotect", "clone",  "wait4",         "ptrace",
+                   "prctl",      "open",     "openat", "readlink",      "readlinkat",
+                   "kill",       "getppid",  "ioctl",  "set_mempolicy", "process_vm_readv",
+                   "getdents64", "getdents", "lseek",  "personality",   "prlimit64",
+                   NULL};
 #define SANITIZER sanitizer,
 #else
 #define SANITIZER
@@ -124,39 +117,39 @@ const struct filter_set filter_sets[] = {
         [SANDBOX_FILTER_VMM] = {0},
         [SANDBOX_FILTER_SERVER] = {0},
         [SANDBOX_FILTER_JOB] = {.allow = job_allow,
-                                .ioctls = WITH_SANITIZER ? NULL : ask_ioctls,
-                                .code = WITH_SANITIZER,
+                                .ioctls = SANDBOX_SANITIZED ? NULL : ask_ioctls,
+                                .code = SANDBOX_SANITIZED,
                                 .alone = true},
         [SANDBOX_FILTER_GIT] =
                 {.allow = git_allow, .ioctls = ask_ioctls, .code = true, .processes = true, .unix_errno = true},
         [SANDBOX_FILTER_TOOL] = {.allow = tool_allow, .ioctls = tool_ioctls, .code = true, .unix_errno = true},
         [SANDBOX_FILTER_PLANNER] = {.allow = planner_allow,
-                                    .ioctls = WITH_SANITIZER ? NULL : ask_ioctls,
-                                    .code = WITH_SANITIZER,
+                                    .ioctls = SANDBOX_SANITIZED ? NULL : ask_ioctls,
+                                    .code = SANDBOX_SANITIZED,
                                     .alone = true},
-        [SANDBOX_FILTER_INIT] = {.allow = init_allow, .code = WITH_SANITIZER},
+        [SANDBOX_FILTER_INIT] = {.allow = init_allow, .code = SANDBOX_SANITIZED},
         [SANDBOX_FILTER_STORE_START] = {.allow = store_start_allow, .ioctls = ask_ioctls, .code = true},
         [SANDBOX_FILTER_STORE] = {.allow = store_allow,
-                                  .ioctls = WITH_SANITIZER ? NULL : ask_ioctls,
-                                  .code = WITH_SANITIZER,
+                                  .ioctls = SANDBOX_SANITIZED ? NULL : ask_ioctls,
+                                  .code = SANDBOX_SANITIZED,
                                   .alone = true},
         [SANDBOX_FILTER_SERVICE_START] = {.allow = service_start_allow, .ioctls = ask_ioctls, .code = true},
         [SANDBOX_FILTER_SERVICE] = {.allow = service_allow,
-                                    .ioctls = WITH_SANITIZER ? NULL : ask_ioctls,
-                                    .code = WITH_SANITIZER,
+                                    .ioctls = SANDBOX_SANITIZED ? NULL : ask_ioctls,
+                                    .code = SANDBOX_SANITIZED,
                                     .alone = true},
         [SANDBOX_FILTER_SECRETS_START] = {.allow = secrets_start_allow,
                                           .ioctls = ask_ioctls,
                                           .code = true,
                                           .outside = true},
         [SANDBOX_FILTER_SECRETS] = {.allow = secrets_allow,
-                                    .ioctls = WITH_SANITIZER ? NULL : ask_ioctls,
-                                    .code = WITH_SANITIZER,
+                                    .ioctls = SANDBOX_SANITIZED ? NULL : ask_ioctls,
+                                    .code = SANDBOX_SANITIZED,
                                     .outside = true,
                                     .alone = true},
         [SANDBOX_FILTER_BROKER] = {.allow = broker_allow,
-                                   .ioctls = WITH_SANITIZER ? NULL : ask_ioctls,
-                                   .code = WITH_SANITIZER,
+                                   .ioctls = SANDBOX_SANITIZED ? NULL : ask_ioctls,
+                                   .code = SANDBOX_SANITIZED,
                                    .outside = true,
                                    .alone = true},
 };
@@ -168,7 +161,7 @@ const char *const filter_try_sockets[] = {"socket", "connect", NULL};
 /* What neither devdep-pool nor a maker, a jail that is being built, a VMM or devdep-prepare calls. Mounts, namespaces,
  * identities, capabilities, key rings and filters are what jails are made of. */
 const char *const filter_server_deny[] = {
-#if !WITH_SANITIZER
+#if !SANDBOX_SANITIZED
         "ptrace",
         "process_vm_readv",
         "process_vm_writev",

@@ -19,7 +19,7 @@ from store_session import shelves  # noqa: F401
 from test_cache_service import CLIENTS, request, target
 from test_cli_artifacts import archive
 
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-service is not built")
+pytestmark = [pytest.mark.sanitized, pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-service is not built")]
 needs_client = pytest.mark.skipif(not node() or not (CLIENTS / "node_modules/artifact-6").is_dir(),
                                   reason="node or the npm packages of tests/github-clients are missing: run tools/setup-interop")
 

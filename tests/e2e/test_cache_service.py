@@ -14,7 +14,7 @@ from store_session import shelves  # noqa: F401
 
 CLIENTS = pathlib.Path(__file__).resolve().parents[1] / "github-clients"
 VERSION = "0123456789abcdef" * 4
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-service is not built")
+pytestmark = [pytest.mark.sanitized, pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-service is not built")]
 needs_client = pytest.mark.skipif(not node() or not (CLIENTS / "node_modules/cache-6").is_dir(),
                                   reason="node or the npm packages of tests/github-clients are missing: run tools/setup-interop")
 

@@ -92,6 +92,7 @@ def test_it_holds_its_descriptors_and_no_others(process):
     assert set(ours.values()) <= {"anon_inode"}, kinds
 
 
+@pytest.mark.as_used
 def test_its_environment_is_empty_and_it_leaves_no_core(process):
     # glibc keeps the block it was started with; the starter gives none (ARCHITECTURE.md)
     limits = read(process, "limits")
@@ -101,11 +102,9 @@ def test_its_environment_is_empty_and_it_leaves_no_core(process):
     assert processes.split()[2:4] == ["0", "0"]
 
 
+@pytest.mark.as_used
 def test_it_is_small_while_it_waits(process):
-    """At most 12 MB resident (job_rss_mb); sanitizers need more."""
-    with open(os.path.join(BUILD, "devdep-job"), "rb") as f:
-        if b"__asan_init" in f.read():
-            pytest.skip("a sanitizer's build")
+    """At most 12 MB resident (job_rss_mb)."""
     assert int(status(process)["VmRSS"].split()[0]) <= 12 * 1024
 
 

@@ -12,7 +12,7 @@ import pytest
 from source_session import Refused, fields
 from store_session import PROGRAM, VERSION, Client, shelves  # noqa: F401
 
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-store is not built")
+pytestmark = [pytest.mark.sanitized, pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-store is not built")]
 
 
 def start(shelves, *scopes, **more):
@@ -210,6 +210,7 @@ def test_a_reader_that_never_reads_stops_its_own_devdep_store_alone(shelves):
         assert int(status.split("VmRSS:")[1].split()[0]) < 32 << 10
 
 
+@pytest.mark.as_used
 def test_it_executes_nothing_and_opens_nothing_else(shelves):
     """After its filter: no exec, socket, clone, chmod, chown, link or symlink; files are opened beneath the two folders."""
     if subprocess.run(["which", "strace"], capture_output=True).returncode:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 
+import sanitizer
 import yamux
 from fake_guest import BUILD, USER
 
@@ -60,6 +61,7 @@ class Broker:
         """The exit status after devdep-job went away, and what it said."""
         self.sock.shutdown(2)
         err = self.process.communicate(timeout=60)[1]
+        sanitizer.assert_silent(err)
         return self.process.returncode, err
 
     @property

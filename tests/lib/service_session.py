@@ -7,6 +7,7 @@ import subprocess
 import threading
 
 import pytest
+import sanitizer
 import store_session
 import yamux
 from source_session import BUILD
@@ -71,6 +72,7 @@ class Service:
         self.stderr = self.process.communicate(timeout=60)[1].decode()
         self.store_sock.close()
         self.stderr += self.store.communicate(timeout=60)[1].decode()
+        sanitizer.assert_silent(self.stderr)
         return self.process.returncode
 
     def connect(self, name=NAME, port=80, op="connect"):

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 
 import pytest
+import sanitizer
 from source_session import BUILD, Refused, fields
 
 PROGRAM = BUILD / "devdep-store"
@@ -87,6 +88,7 @@ class Store:
         self.process.wait(timeout=20)
         self.stderr = self.process.stderr.read().decode()
         self.process.stderr.close()
+        sanitizer.assert_silent(self.stderr)
 
 
 class Client(Store):

@@ -1,5 +1,5 @@
-/* Connections of devdep-broker that end early, in this process: under the sanitizers, which the program's own system
- * call filter does not go with. What the name resolves to, or whether it does, is all the same here. */
+/* Connections of devdep-broker that end early, in this process. What the name resolves to, or whether it does, is all
+ * the same here. */
 #include "test.h"
 
 #include <jansson.h>

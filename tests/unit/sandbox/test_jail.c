@@ -31,13 +31,9 @@
 #include "base/str.h"
 #include "loop/spawn.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/sanitizer.h"
 #include "test_user.h"
 
-#ifdef __SANITIZE_ADDRESS__
-#define WITH_SANITIZER 1
-#else
-#define WITH_SANITIZER 0
-#endif
 #define TEST_UID 1879400001u
 
 static char *const empty_env[] = {NULL};
@@ -558,7 +554,7 @@ static void forbidden_calls_end_the_process(void **state)
         (void)state;
         bystander = getpid();
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                if (WITH_SANITIZER &&
+                if (SANDBOX_SANITIZED &&
                     (rows[i].call == call_fork || rows[i].call == call_ptrace || rows[i].call == call_open))
                         continue; /* its runtime may */
                 int got = try_under(rows[i].filter, rows[i].call);
