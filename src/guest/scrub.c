@@ -18,10 +18,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHUNK ((size_t)16 << 20)
-#define FLOOR ((uint64_t)256 << 10) /* bytes that are left free */
-#define NEAR ((uint64_t)32 << 20)   /* where the processors' lists are emptied once more */
-#define LISTED (8 << 20)            /* bytes, more than a processor's lists hold at the watermarks below */
+#define PAGE ((uint64_t)4096)
+#define CHUNK ((uint64_t)16 << 20)
+#define NEAR ((uint64_t)32 << 20) /* bytes left free where the processors' lists are emptied once more */
+#define LISTED (8 << 20)          /* bytes, more than a processor's lists hold at the watermarks below */
 
 /* What the kernel holds back, and with it how much a processor keeps for itself: as little as it can be told to. */
 static struct setting {
@@ -81,26 +81,29 @@ static void give_lists_back(void)
         close(socks[1]);
 }
 
-/* The kernel zeroes a page before a process gets it. */
-static void take_free_memory(uint64_t floor)
+/* The kernel zeroes a page before a process gets it. 0 while there is more to take than `floor`. */
+static int take_free_memory(uint64_t floor)
 {
-        for (uint64_t free = free_memory(); free > floor; free = free_memory()) {
-                size_t chunk = (size_t)MIN(free - floor, (uint64_t)CHUNK) & ~(size_t)4095;
-                if (!chunk || mmap(NULL, chunk, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1,
-                                   0) == MAP_FAILED)
-                        break;
-        }
+        uint64_t free = free_memory();
+        if (free < floor)
+                return -1;
+        size_t chunk = (size_t)MIN(MAX(free - floor, PAGE), CHUNK) & ~(PAGE - 1);
+        void *taken = mmap(NULL, chunk, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+        return taken == MAP_FAILED ? -1 : 0;
 }
 
-/* Twice: of the upper zone of memory at first, of the lower when that is full. */
+/* The lists twice: of the upper zone of memory at first, of the lower when that is full. Without a floor this process
+ * takes the very last page, and is killed. */
 static __attribute__((noreturn)) void fill(void)
 {
         set("/proc/self/oom_score_adj", "1000");
         processors_each(give_lists_back);
         set("/proc/sys/vm/compact_memory", "1");
-        take_free_memory(NEAR);
+        while (take_free_memory(NEAR) == 0)
+                ;
         processors_each(give_lists_back);
-        take_free_memory(FLOOR);
+        while (take_free_memory(0) == 0)
+                ;
         _exit(0);
 }
 
