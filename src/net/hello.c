@@ -11,6 +11,7 @@
 #define RECORD_ALERT 21
 #define RECORD_HANDSHAKE 22
 #define RECORD_APPLICATION_DATA 23
+#define RECORD_HEARTBEAT 24 /* servers pass over one that comes within a handshake (RFC 6520) */
 #define HANDSHAKE_HEADER 4u
 #define HANDSHAKE_CLIENT_HELLO 1
 #define HANDSHAKE_SERVER_HELLO 2
@@ -176,6 +177,7 @@ enum hello_record hello_record(const uint8_t *data, size_t len, size_t *ret_size
         case RECORD_CHANGE_CIPHER_SPEC:
         case RECORD_ALERT:
         case RECORD_APPLICATION_DATA:
+        case RECORD_HEARTBEAT:
                 if (len < RECORD_HEADER)
                         return HELLO_RECORD_MORE;
                 *ret_size = RECORD_HEADER + num_be16(data + 3);

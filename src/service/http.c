@@ -127,14 +127,24 @@ static void take_range(const struct field *f, struct http_head *h)
         h->has_range = h->first <= h->last;
 }
 
-static int take_field(const struct field *f, struct http_head *h, bool *has_length, struct err *e)
+/* What a request may have once. */
+struct seen {
+        bool host, length;
+};
+
+static int take_field(const struct field *f, struct http_head *h, struct seen *seen, struct err *e)
 {
         if (is_named(f, "transfer-encoding"))
                 return bad("a body comes with its length (Content-Length) here", e);
+        if (is_named(f, "host")) {
+                if (seen->host)
+                        return bad("it has two hosts", e);
+                seen->host = true;
+        }
         if (is_named(f, "content-length")) {
-                if (*has_length)
+                if (seen->length)
                         return bad("it has two lengths", e);
-                *has_length = true;
+                seen->length = true;
                 return take_number(f->value, f->value_len, &h->length, e);
         }
         if (is_named(f, "connection"))
@@ -149,7 +159,7 @@ static int take_field(const struct field *f, struct http_head *h, bool *has_leng
 int http_head_parse(const uint8_t *data, size_t len, struct http_head *ret, struct err *e)
 {
         const char *at = (const char *)data, *end = at + len;
-        bool has_length = false;
+        struct seen seen = {0};
         *ret = (struct http_head){0};
         for (unsigned lines = 0;; lines++) {
                 const char *cr = memmem(at, (size_t)(end - at), "\r\n", 2);
@@ -163,7 +173,7 @@ int http_head_parse(const uint8_t *data, size_t len, struct http_head *ret, stru
                         return bad("it has too many fields", e);
                 int r = lines == 0 ? take_first(at, n, ret, e) : split(at, n, &f, e);
                 if (r == 0 && lines)
-                        r = take_field(&f, ret, &has_length, e);
+                        r = take_field(&f, ret, &seen, e);
                 if (r < 0)
                         return r;
                 at = cr + 2;

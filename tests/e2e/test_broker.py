@@ -387,6 +387,24 @@ def test_a_name_that_cannot_be_reached_is_told_at_once(broker, name):
     assert broker.record(1)["verdict"] == "unreachable"
 
 
+def test_of_many_addresses_thirty_two_are_tried(world, broker):
+    for n in (32, 33):
+        world.names.table[f"many-{n}.example.test"] = [SERVERS[1]] * 20 + [SERVERS6[1]] * (n - 21) + [SERVERS6[0]]
+    assert talk(broker.connect(name="many-32.example.test", port=ECHO)[0]) == b"ping"
+    with pytest.raises(Refused, match="unreachable: Connection refused"):
+        broker.connect(name="many-33.example.test", port=ECHO)
+
+
+def test_records_have_one_reader(broker):
+    stream = broker.session.open()
+    stream.write(brokers.yamux.fields(op="records"))
+    assert dict(brokers.yamux.read_fields(stream))["code"] == b"busy"
+    stream.close()
+    number = broker.connect(name="echo.example.test", port=ECHO)[1]
+    broker.session.streams[max(broker.session.streams)].close()
+    assert broker.record(number)["verdict"] == "allowed"
+
+
 @pytest.mark.parametrize("request_", [{"name": "a" * 254, "port": 1}, {"name": "1.2.3.4", "port": 1}, {"name": "0x7f.1", "port": 1},
                                       {"name": "a..b", "port": 1}, {"name": "bücher.example", "port": 1}, {"name": "", "port": 1},
                                       {"address": "0177.0.0.1", "port": 1}, {"address": "2130706433", "port": 1}, {"port": 1},
@@ -487,10 +505,10 @@ def test_a_second_client_hello_that_the_server_asks_for_goes_through(world, brok
 
 def test_a_second_client_hello_that_asks_for_another_name_does_not_go_out(world, broker, retrying):
     """The first one says the listed name, the second another, which a server would go by. Sent when the server asks for it, in pieces, and
-    before it can have asked, behind early data."""
+    before it can have asked, behind early data or a heartbeat, which a server may pass over."""
     names = [b"retry.example.test", b"other.example.test"]
     context = ssl.create_default_context(cafile=world.authority.bundle)
-    for pieces, early in ((1 << 20, False), (7, False), (1 << 20, True)):
+    for pieces, early in ((1 << 20, b""), (7, b""), (1 << 20, b"\x17\x03\x03\x00\x05early"), (1 << 20, b"\x18\x03\x03\x00\x13" + bytes(19))):
         retrying.clear()
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         client = context.wrap_bio(incoming, outgoing, server_hostname="other.example.test")
@@ -500,7 +518,7 @@ def test_a_second_client_hello_that_asks_for_another_name_does_not_go_out(world,
         first = outgoing.read()
         changed = first.replace(*reversed(names))
         if early:
-            stream.write(changed + b"\x17\x03\x03\x00\x05early" + first)
+            stream.write(changed + early + first)
         else:
             stream.write(changed)
             incoming.write(stream.read(65536))

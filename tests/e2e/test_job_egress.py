@@ -188,6 +188,27 @@ def test_a_secret_across_the_end_of_a_long_message_leaves_no_half_of_it(folder):
         assert job.verdict["message"].endswith("rrr; '***' in egress.allow would allow it") and "Q7" not in job.verdict["message"]
 
 
+def test_devdep_service_is_told_that_a_name_is_masked_and_nothing_else(folder):
+    ours, theirs = brokers.yamux.socket_pair()
+    step = "echo ::add-mask::hunter22; echo it is masked; exec sleep 60"
+    with Job(folder, spec(folder, step), service=theirs.fileno()) as job:
+        runs.wait_until(lambda: "it is masked" in job.log(), "the mask")
+        service = brokers.yamux.Session(ours)
+        service.next_id = 2  # as devdep-service numbers its streams
+
+        def ask(**header):
+            stream = service.open()
+            stream.write(fields(**header))
+            answer = {k: v.decode() for k, v in brokers.yamux.read_fields(stream)}
+            stream.close()
+            return answer
+        assert ask(op="is-masked", text="npm-linux-x64") == {"status": "ok"}
+        for text in ("hunter22", "npm-hunter22-x64"):
+            answer = ask(op="is-masked", text=text)
+            assert (answer["status"], answer["code"]) == ("error", "masked") and "hunter22" not in answer["message"]
+        assert ask(op="connect", name="good.test", port=443)["code"] == "unsupported"
+
+
 def test_a_broker_that_goes_away_ends_the_job(folder):
     mute = Mute()
     with asking(folder, POLICY, broker=mute.theirs.fileno()) as job:

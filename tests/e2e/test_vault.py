@@ -295,6 +295,17 @@ def test_a_token_has_a_longest_length(scene, extra, taken):
             assert taken or "expected text of 1 to 8192 bytes" in answer
 
 
+@pytest.mark.parametrize("length, taken", [(0, False), (8192, True), (8193, False)])
+def test_a_token_that_the_server_gives_has_a_longest_length(scene, length, taken):
+    recorded, token = Exchange("37-jwt-login-ok"), "t" * length
+    with scene.replay() as vault:
+        vault.answer("POST", recorded.path, 200, recorded.answer.replace(RECORDED["jwt-token"], token), body=json.loads(recorded.body))
+        vault.play("04-kv2-read", "60-revoke-self", token=token)
+        with scene.service(DB, **JWT_LOGIN) as s:
+            answer = s.ask()
+            assert answer == {"PASSWORD": "p1"} if taken else "gives no token of 1 to 8192 bytes" in answer
+
+
 def test_a_slow_server_is_given_up_and_asked_again_where_that_is_no_other_request(scene):
     done = threading.Event()
     first = [lambda: done.wait(TIMEOUT)]
@@ -595,6 +606,28 @@ def test_user_and_password_come_of_one_lease_which_is_revoked_at_the_end(scene):
             assert len(vault.asked("GET", "/v1/database/creds/app")) == 1
             assert s.release() == (2, [])
             assert [r[:2] for r in vault.asked()][-2:] == [("PUT", "/v1/sys/leases/revoke"), ("POST", "/v1/auth/token/revoke-self")]
+
+
+@pytest.mark.parametrize("lease, taken", [("l" * 255, True), ("l" * 256, False), ("", False), (None, False)])
+def test_what_is_lent_without_a_lease_to_give_back_is_refused(scene, lease, taken):
+    with scene.replay() as vault:
+        signed_in(vault)
+        vault.answer("GET", "/v1/database/creds/app", 200, {"lease_id": lease, "lease_duration": 60, "renewable": True, "data": {"password": "p"}}, token=TOKEN)
+        vault.answer("PUT", "/v1/sys/leases/revoke", 204, token=TOKEN, body={"lease_id": lease})
+        with scene.service(CREDS[1]) as s:
+            answer = s.ask()
+            assert answer == {"DB_PASSWORD": "p"} if taken else "the server lends it without a lease" in answer
+
+
+def test_a_token_that_was_given_is_not_revoked(scene):
+    """It is its owner's: others may use it."""
+    with scene.replay() as vault:
+        signed_in(vault)
+        vault.play("04-kv2-read", token=TOKEN)
+        with scene.service(DB) as s:
+            assert s.ask() == {"PASSWORD": "p1"}
+            assert s.release() == (0, [])
+            assert not vault.asked("POST")
 
 
 def test_a_lease_is_renewed_before_it_ends(scene):

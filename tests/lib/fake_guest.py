@@ -370,7 +370,7 @@ def high(fd):
 class Job:
     """devdep-job with everything around it. Use as a context manager; `guest` is a FakeGuest class or a factory."""
 
-    def __init__(self, folder, spec, guest=FakeGuest, console=b"", source=None, owner=None, leash=None, journal=None, wrap=(), store=None, secrets=None, broker=None):
+    def __init__(self, folder, spec, guest=FakeGuest, console=b"", source=None, owner=None, leash=None, journal=None, wrap=(), store=None, secrets=None, broker=None, service=None):
         self.folder, self.spec = folder, spec
         self.channel, theirs = socket.socketpair()
         self.vmm_control, vmm = socket.socketpair()
@@ -400,6 +400,8 @@ class Job:
             sources.append((leash, 13))
         if broker is not None:
             sources.append((broker, 15))
+        if service is not None:
+            sources.append((service, 18))
         if secrets is not None:
             sources += [(secrets.theirs.fileno(), 16), (secrets.values_fd, 17)]
         copies = [(high(fd), to) for fd, to in sources]

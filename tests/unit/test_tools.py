@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """What tools/progress, tools/tally, tools/setup and tools/mutants promise."""
+import importlib.machinery
+import importlib.util
 import json
 import os
 import pathlib
@@ -54,6 +56,22 @@ class Mutants(unittest.TestCase):
                 self.assertTrue(patch.read_text().startswith("# test: "))
                 result = run("git", "apply", "--check", patch, cwd=root)
                 self.assertEqual(result.returncode, 0, result.stderr)
+
+
+    def test_a_skipped_test_proves_nothing(self):
+        sys.dont_write_bytecode = True
+        loader = importlib.machinery.SourceFileLoader("mutants", str(TOOLS / "mutants"))
+        mutants = importlib.util.module_from_spec(importlib.util.spec_from_loader("mutants", loader))
+        loader.exec_module(mutants)
+        with tempfile.TemporaryDirectory() as folder:
+            tree = pathlib.Path(folder)
+            (tree / "tests").mkdir()
+            (tree / "tests/test_x.py").write_text("import pytest\ndef test_good(): pass\ndef test_bad(): assert False\n"
+                                                  "@pytest.mark.skip\ndef test_away(): pass\n")
+            self.assertTrue(mutants.passes("tests/test_x.py::test_good", tree))
+            self.assertFalse(mutants.passes("tests/test_x.py::test_bad", tree))
+            with self.assertRaisesRegex(mutants.Mutant, "is skipped here"):
+                mutants.passes("tests/test_x.py::test_away", tree)
 
 
 class Tally(unittest.TestCase):

@@ -191,7 +191,8 @@ static void what_follows_a_hello_is_told_by_its_records(void **state)
                     {"\x15\x03\x03\x00\x02", 5, HELLO_RECORD_OTHER, 7},
                     {"\x17\x03\x03\x40\x00", 5, HELLO_RECORD_OTHER, 5 + 0x4000},
                     {"\x16", 1, HELLO_RECORD_HANDSHAKE, 0},
-                    {"\x18\x03\x03\x00\x01", 5, HELLO_RECORD_NONE, 0},
+                    {"\x18\x03\x03\x00\x13", 5, HELLO_RECORD_OTHER, 24},
+                    {"\x19\x03\x03\x00\x01", 5, HELLO_RECORD_NONE, 0},
                     {"GET /", 5, HELLO_RECORD_NONE, 0}};
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

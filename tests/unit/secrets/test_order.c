@@ -111,7 +111,7 @@ static void secrets_are_counted(void **state)
 }
 
 /* A list as it was written, with one field's value replaced, or the field left out. */
-static void refuse_with(const char *key, const char *value)
+static void refuse_with_bytes(const char *key, const char *value, size_t len)
 {
         struct order_secret one[] = {good};
         const struct order o = whole(one, 1);
@@ -128,7 +128,7 @@ static void refuse_with(const char *key, const char *value)
                 if (!is_it)
                         assert_int_equal(fields_add(&changed, x->key, x->value, x->len, NULL), 0);
                 else if (value)
-                        assert_int_equal(fields_add_str(&changed, x->key, value, NULL), 0);
+                        assert_int_equal(fields_add(&changed, x->key, value, len, NULL), 0);
         }
         assert_int_equal(fields_end(&changed, mark, NULL), 0);
         assert_int_equal(order_parse(changed.data, changed.len, &r, NULL), -1);
@@ -136,6 +136,11 @@ static void refuse_with(const char *key, const char *value)
         fields_free(f);
         buf_done(&b);
         buf_done(&changed);
+}
+
+static void refuse_with(const char *key, const char *value)
+{
+        refuse_with_bytes(key, value, value ? strlen(value) : 0);
 }
 
 static void every_field_is_needed_and_checked(void **state)
@@ -151,6 +156,15 @@ static void every_field_is_needed_and_checked(void **state)
         refuse_with("version", "x");
         refuse_with("version", "4294967296");
         refuse_with("rotate", "2");
+        /* What stands behind a NUL would be checked by nobody. */
+        const char *const texts[] = {"name", "provider", "reference", "where", "vault.network"};
+        const char *const values[] = {"A\0../x", "vault\0x", "kv/a#b\0/../x", "devdep.yaml\0x", "10.1.0.0/16\0"};
+        const size_t lens[] = {6, 7, 12, 13, 12};
+        for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+                refuse_with_bytes(texts[i], values[i], lens[i]);
+        char where[SECRETS_MAX_WHERE + 2];
+        memset(where, 'x', sizeof(where));
+        refuse_with_bytes("where", where, SECRETS_MAX_WHERE + 1);
         assert_int_equal(order_parse("", 0, NULL, NULL), -1);
 }
 

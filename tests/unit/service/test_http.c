@@ -45,6 +45,13 @@ static void what_could_be_read_in_two_ways_is_refused(void **state)
                 "GET / HTTP/1.1\r\nA: b\rC: d\r\n\r\n",
                 "GET / HTTP/1.1\r\n\r\nmore",
                 "get / HTTP/1.1\r\n\r\n",
+                "GET / HTTP/2.0\r\n\r\n",
+                "PRI * HTTP/2.0\r\n\r\n",
+                "CONNECT a:443 HTTP/1.1\r\n\r\n",
+                "GET  / HTTP/1.1\r\n\r\n",
+                "GET /\tb HTTP/1.1\r\n\r\n",
+                "GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n",
+                "GET / HTTP/1.1\r\nHost: a\r\n A: b\r\n\r\n",
                 "GET a HTTP/1.1\r\n\r\n",
                 "GET http://a/ HTTP/1.1\r\n\r\n",
                 "GET /a b HTTP/1.1\r\n\r\n",
@@ -71,6 +78,8 @@ static void what_could_be_read_in_two_ways_is_refused(void **state)
         }
         static const char nul[] = "GET / HTTP/1.1\r\nA: b\0c\r\n\r\n";
         assert_int_equal(http_head_parse((const uint8_t *)nul, sizeof(nul) - 1, &h, &e), -1);
+        static const char target[] = "GET /a\0b HTTP/1.1\r\n\r\n";
+        assert_int_equal(http_head_parse((const uint8_t *)target, sizeof(target) - 1, &h, &e), -1);
 }
 
 static void targets_and_fields_have_limits(void **state)
