@@ -35,6 +35,14 @@ int fs_read(const char *path, size_t max, struct buf *ret, struct err *e)
         return fd_read_all(fd, max, path, ret, e);
 }
 
+int fs_put(int dir, const char *path, const char *text, struct err *e)
+{
+        AUTO(auto_close) int fd = openat(dir, path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || write(fd, text, strlen(text)) < 0)
+                return err_errno(e, ERR_RESOURCES, errno, "write '%s' to %s", text, path);
+        return 0;
+}
+
 int fs_sync_folder_of(const char *path, struct err *e)
 {
         const char *slash = strrchr(path, '/');

@@ -23,6 +23,9 @@ int fs_read(const char *path, size_t max, struct buf *ret, struct err *e);
 int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *e);
 /* Remove the temporary files of a folder in which nobody writes any more. FS_E_MISSING. */
 int fs_remove_temporary(const char *folder, struct err *e);
+/* One write to a file that is there: the kernel takes a setting in one piece or not at all. dir: what a relative path
+ * begins at, or AT_FDCWD. */
+int fs_put(int dir, const char *path, const char *text, struct err *e);
 /* fsync the folder that a path is in, so that its name there is on disk. */
 int fs_sync_folder_of(const char *path, struct err *e);
 int fs_mkdirs(const char *path, mode_t mode, struct err *e); /* like mkdir -p */

@@ -27,14 +27,6 @@ bool cgroup_name_is_valid(const char *step)
         return len > 0 && len <= CGROUP_MAX_STEP && !step[len];
 }
 
-static int write_file(int dir, const char *path, const char *text, struct err *e)
-{
-        AUTO(auto_close) int fd = openat(dir, path, O_WRONLY | O_CLOEXEC);
-        if (fd < 0 || write(fd, text, strlen(text)) < 0)
-                return err_errno(e, ERR_RESOURCES, errno, "write '%s' to control group file %s", text, path);
-        return 0;
-}
-
 /* A control group file's text, cut to size; empty when it cannot be read. */
 static void read_file(int dir, const char *path, char *ret, size_t size)
 {
@@ -59,13 +51,13 @@ int cgroup_init(struct err *e)
 {
         mkdir(AGENT, 0755);
         mkdir(JOB, 0755);
-        int r = write_file(AT_FDCWD, AGENT "/cgroup.procs", "1", e);
-        r = r < 0 ? r : write_file(AT_FDCWD, CGROUP_ROOT "/cgroup.subtree_control", CONTROLLERS, e);
-        r = r < 0 ? r : write_file(AT_FDCWD, AGENT "/cpu.weight", "10000", e);
-        r = r < 0 ? r : write_file(AT_FDCWD, JOB "/cpu.weight", "50", e);
+        int r = fs_put(AT_FDCWD, AGENT "/cgroup.procs", "1", e);
+        r = r < 0 ? r : fs_put(AT_FDCWD, CGROUP_ROOT "/cgroup.subtree_control", CONTROLLERS, e);
+        r = r < 0 ? r : fs_put(AT_FDCWD, AGENT "/cpu.weight", "10000", e);
+        r = r < 0 ? r : fs_put(AT_FDCWD, JOB "/cpu.weight", "50", e);
         char text[32];
         snprintf(text, sizeof(text), "%" PRIu64, CGROUP_AGENT_MIN);
-        return r < 0 ? r : write_file(AT_FDCWD, AGENT "/memory.min", text, e);
+        return r < 0 ? r : fs_put(AT_FDCWD, AGENT "/memory.min", text, e);
 }
 
 int cgroup_limit_job(struct err *e)
@@ -79,8 +71,8 @@ int cgroup_limit_job(struct err *e)
                                "the machine has %" PRIu64 " MiB of free memory, expected at least %" PRIu64,
                                available >> 20, reserve >> 19);
         snprintf(text, sizeof(text), "%" PRIu64, available - reserve);
-        int r = write_file(AT_FDCWD, JOB "/memory.max", text, e);
-        return r < 0 ? r : write_file(AT_FDCWD, JOB "/cgroup.subtree_control", CONTROLLERS, e);
+        int r = fs_put(AT_FDCWD, JOB "/memory.max", text, e);
+        return r < 0 ? r : fs_put(AT_FDCWD, JOB "/cgroup.subtree_control", CONTROLLERS, e);
 }
 
 static uint64_t pids_of_memory(void)
@@ -95,7 +87,7 @@ int cgroup_limit_pids(uint64_t pids, struct err *e)
 {
         char text[32];
         snprintf(text, sizeof(text), "%" PRIu64, pids ? pids : pids_of_memory());
-        return write_file(AT_FDCWD, JOB "/pids.max", text, e);
+        return fs_put(AT_FDCWD, JOB "/pids.max", text, e);
 }
 
 uint64_t cgroup_job_pids(void)
@@ -137,7 +129,7 @@ int cgroup_delegate(int group, uid_t uid, gid_t gid, struct err *e)
 
 int cgroup_kill(int group, struct err *e)
 {
-        return write_file(group, "cgroup.kill", "1", e);
+        return fs_put(group, "cgroup.kill", "1", e);
 }
 
 int cgroup_kill_job(bool *ret_left, struct err *e)

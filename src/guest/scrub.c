@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/fs.h"
 #include "base/num.h"
 #include "guest/child.h"
 #include "guest/processors.h"
@@ -33,13 +34,6 @@ static struct setting {
         {.path = "/proc/sys/vm/lowmem_reserve_ratio", .least = "0 0 0 0 0"},
 };
 
-static void set(const char *path, const char *text)
-{
-        AUTO(auto_close) int fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd >= 0)
-                (void)!write(fd, text, strlen(text));
-}
-
 static void hold_back_least(void)
 {
         for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
@@ -48,14 +42,14 @@ static void hold_back_least(void)
                 ssize_t n = fd < 0 ? -1 : read(fd, s->before, sizeof(s->before) - 1);
                 s->before[MAX(n, 0)] = '\0';
                 if (n > 0)
-                        set(s->path, s->least);
+                        fs_put(AT_FDCWD, s->path, s->least, NULL);
         }
 }
 
 static void hold_back_as_before(void)
 {
         for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
-                set(settings[i].path, settings[i].before);
+                fs_put(AT_FDCWD, settings[i].path, settings[i].before, NULL);
 }
 
 static uint64_t free_memory(void)
@@ -64,9 +58,9 @@ static uint64_t free_memory(void)
         return sysinfo(&info) < 0 ? 0 : (uint64_t)info.freeram * info.mem_unit;
 }
 
-/* Each processor keeps lists of pages that were freed on it, apart by size and by what they were for; those of kernel's
- * memory no process is given. Lists that are full go back to the others when a larger piece of memory is freed
- * (mm/page_alloc.c, nr_pcp_high), and larger pieces are what a socket of the host takes for long messages. */
+/* Each processor keeps lists of pages that were freed on it, apart by size and by what they were for; those of the
+ * kernel's memory no process is given. Lists that are full go back to the others when a larger piece of memory is freed
+ * (mm/page_alloc.c, nr_pcp_high), and larger pieces are what a Unix socket takes for long messages. */
 static void give_lists_back(void)
 {
         static const char zeros[64 << 10];
@@ -96,9 +90,9 @@ static int take_free_memory(uint64_t floor)
  * takes the very last page, and is killed. */
 static __attribute__((noreturn)) void fill(void)
 {
-        set("/proc/self/oom_score_adj", "1000");
+        fs_put(AT_FDCWD, "/proc/self/oom_score_adj", "1000", NULL);
         processors_each(give_lists_back);
-        set("/proc/sys/vm/compact_memory", "1");
+        fs_put(AT_FDCWD, "/proc/sys/vm/compact_memory", "1", NULL);
         while (take_free_memory(NEAR) == 0)
                 ;
         processors_each(give_lists_back);
@@ -122,7 +116,7 @@ static void fill_pages(void)
 void scrub_memory(void)
 {
         sync();
-        set("/proc/sys/vm/drop_caches", "3");
+        fs_put(AT_FDCWD, "/proc/sys/vm/drop_caches", "3", NULL);
         slab_shrink();
         hold_back_least();
         fill_pages();

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/fs.h"
 #include "base/num.h"
 #include "guest/processors.h"
 
@@ -113,13 +114,6 @@ static void give_keys_back(unsigned before)
                 usleep(GC_WAIT_US);
 }
 
-static void write_text(const char *path, const char *text)
-{
-        AUTO(auto_close) int fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd >= 0)
-                (void)!write(fd, text, strlen(text));
-}
-
 void slab_shrink(void)
 {
         char path[512];
@@ -128,7 +122,7 @@ void slab_shrink(void)
                 if (entry->d_name[0] == '.')
                         continue;
                 snprintf(path, sizeof(path), CACHES "/%s/shrink", entry->d_name);
-                write_text(path, "1");
+                fs_put(AT_FDCWD, path, "1", NULL);
         }
         if (d)
                 closedir(d);
@@ -156,11 +150,11 @@ static void open_queues(void)
 {
         static const int room = 256 << 20;
         if (unshare(CLONE_NEWIPC) == 0) {
-                write_text("/proc/sys/kernel/msgmnb", "268435456");
+                fs_put(AT_FDCWD, "/proc/sys/kernel/msgmnb", "268435456", NULL);
                 queue = msgget(IPC_PRIVATE, 0600);
         }
         if (unshare(CLONE_NEWNET) == 0) {
-                write_text("/proc/sys/net/unix/max_dgram_qlen", "1000000");
+                fs_put(AT_FDCWD, "/proc/sys/net/unix/max_dgram_qlen", "1000000", NULL);
                 if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, datagrams) == 0)
                         setsockopt(datagrams[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
         }

@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/fs.h"
 #include "base/str.h"
 #include "guest/network_priv.h"
 #include "loop/loop.h"
@@ -18,15 +19,8 @@
 #define DEVICE "outside"
 #define PACKETS_PER_TURN 64
 
-/* No address of its own making: the kernel would look for routers with it. */
-static int no_automatic_address(struct err *e)
-{
-        static const char path[] = "/proc/sys/net/ipv6/conf/" DEVICE "/addr_gen_mode";
-        AUTO(auto_close) int fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd < 0 || write(fd, "1", 1) < 0)
-                return err_errno(e, ERR_RESOURCES, errno, "write %s", path);
-        return 0;
-}
+/* 1: none. With an address of its own making the kernel would look for routers. */
+#define OWN_ADDRESS "/proc/sys/net/ipv6/conf/" DEVICE "/addr_gen_mode"
 
 int tun_open(struct network *n, unsigned *ret_device, struct err *e)
 {
@@ -36,7 +30,7 @@ int tun_open(struct network *n, unsigned *ret_device, struct err *e)
         if (n->tun < 0 || ioctl(n->tun, TUNSETIFF, &q) < 0)
                 return err_errno(e, ERR_RESOURCES, errno, "make the device %s", DEVICE);
         *ret_device = if_nametoindex(DEVICE);
-        return no_automatic_address(e);
+        return fs_put(AT_FDCWD, OWN_ADDRESS, "1", e);
 }
 
 static int refuse(struct network *n, const uint8_t *data, size_t len, struct err *e)

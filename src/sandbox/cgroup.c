@@ -40,13 +40,8 @@ CLEANUP_DEFINE(struct cgroup, cgroup_free)
 static int write_file(const char *group, const char *name, const char *text, struct err *e)
 {
         AUTO(auto_free) char *path = fs_join(group, name);
-        AUTO(auto_close) int fd = path ? open(path, O_WRONLY | O_CLOEXEC) : -1;
 
-        if (!path)
-                return err_nomem(e);
-        if (fd < 0 || write(fd, text, strlen(text)) < 0)
-                return err_errno(e, ERR_RESOURCES, errno, "write '%s' to %s", text, path);
-        return 0;
+        return path ? fs_put(AT_FDCWD, path, text, e) : err_nomem(e);
 }
 
 static int write_number(const char *group, const char *name, uint64_t value, struct err *e)

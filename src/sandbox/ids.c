@@ -17,32 +17,21 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
-
-/* One write: the kernel takes a map in one piece or not at all. */
-static int write_file(int dir, const char *path, const char *text, struct err *e)
-{
-        AUTO(auto_close) int fd = openat(dir, path, O_WRONLY | O_CLOEXEC);
-
-        if (fd < 0)
-                return err_errno(e, ERR_RESOURCES, errno, "open %s of a process", path);
-        if (write(fd, text, strlen(text)) < 0)
-                return err_errno(e, ERR_RESOURCES, errno, "write '%s' to %s of a process", text, path);
-        return 0;
-}
+#include "base/fs.h"
 
 static int write_map(int dir, const char *path, unsigned inside, unsigned outside, struct err *e)
 {
         char line[64];
 
         snprintf(line, sizeof(line), "%u %u 1", inside, outside);
-        return write_file(dir, path, line, e);
+        return fs_put(dir, path, line, e);
 }
 
 int sandbox_map_self(int proc_fd, uid_t uid, gid_t gid, struct err *e)
 {
         int r;
 
-        r = write_file(proc_fd, "self/setgroups", "deny", e);
+        r = fs_put(proc_fd, "self/setgroups", "deny", e);
         if (r < 0)
                 return r;
         r = write_map(proc_fd, "self/uid_map", uid, uid, e);

@@ -1,5 +1,6 @@
 """What happens to the host, or is done on it, while a job runs: its disk is full, its templates vanish or rot, a slot's user id is in
 use by a stranger."""
+import errno
 import itertools
 import os
 import shutil
@@ -29,6 +30,17 @@ def small_disk(folder):
     assert left == []
 
 
+def fill_but(path, left):
+    """A file that takes all room but `left` bytes, while others take some, too."""
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY)
+    while (room := (free := os.statvfs(path)).f_bavail * free.f_frsize - left) > 0:
+        try:
+            os.posix_fallocate(fd, os.fstat(fd).st_size, room)
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+    os.close(fd)
+
+
 def test_a_full_file_system_of_the_host_is_304_and_never_a_paused_guest(small_disk, repo):
     state = small_disk.cli.state
     repo.workflow(scenes.workflow(
@@ -38,10 +50,7 @@ def test_a_full_file_system_of_the_host_is_304_and_never_a_paused_guest(small_di
         small_disk.watches.append(watch)
         live = runs.Live(small_disk.cli, repo, "--memory", scenes.MEMORY)
         live.wait_for('"type":"step_started"')
-        free = os.statvfs(state)
-        fd = os.open(state / "filler", os.O_CREAT | os.O_WRONLY)
-        os.posix_fallocate(fd, 0, free.f_bavail * free.f_frsize - (16 << 20))
-        os.close(fd)
+        fill_but(state / "filler", 16 << 20)
         result = live.end()
     (state / "filler").unlink()
     assert result.status == 48 and result.error[:2] == (304, "ERR_RESOURCES"), result
