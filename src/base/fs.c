@@ -18,6 +18,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#define TEMPORARY ".new-"  /* then six letters of mkostemp() */
 #define REMOVE_MAX_OPEN 64 /* folders open at once while a tree is removed; deeper ones are moved up first */
 
 int fs_read(const char *path, size_t max, struct buf *ret, struct err *e)
@@ -59,7 +60,7 @@ static int fill_temporary(int fd, const void *data, size_t len, mode_t mode, con
 
 int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *e)
 {
-        AUTO(auto_free) char *temporary = str_printf("%s.XXXXXX", path);
+        AUTO(auto_free) char *temporary = str_printf("%s" TEMPORARY "XXXXXX", path);
         if (!temporary)
                 return err_nomem(e);
         AUTO(auto_close) int fd = mkostemp(temporary, O_CLOEXEC);
@@ -73,6 +74,28 @@ int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
                 return r;
         }
         return fs_sync_folder_of(path, e);
+}
+
+static bool is_temporary(const char *name)
+{
+        size_t len = strlen(name), end = sizeof(TEMPORARY) - 1 + 6;
+        return len > end && strncmp(name + len - end, TEMPORARY, sizeof(TEMPORARY) - 1) == 0;
+}
+
+static int remove_if_temporary(const char *name, void *user, struct err *e)
+{
+        const char *folder = user;
+        if (!is_temporary(name))
+                return 0;
+        AUTO(auto_free) char *path = fs_join(folder, name);
+        if (!path)
+                return err_nomem(e);
+        return unlink(path) == 0 || errno == ENOENT ? 0 : err_errno(e, ERR_RESOURCES, errno, "remove %s", path);
+}
+
+int fs_remove_temporary(const char *folder, struct err *e)
+{
+        return fs_list(folder, remove_if_temporary, (void *)(uintptr_t)folder, e);
 }
 
 static int make_folder(const char *path, mode_t mode, struct err *e)

@@ -19,8 +19,10 @@ struct strv;
 /* Whole file into *ret (appended). FS_E_MISSING, or negative; more than max bytes is ERR_USAGE. Regular files only. */
 int fs_read(const char *path, size_t max, struct buf *ret, struct err *e);
 /* Write a temporary file beside, fsync, rename over, fsync the folder: readers see the old or the new one, never half.
- */
+ * The temporary file of a process that is killed meanwhile stays: NAME.new-XXXXXX. */
 int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *e);
+/* Remove the temporary files of a folder in which nobody writes any more. FS_E_MISSING. */
+int fs_remove_temporary(const char *folder, struct err *e);
 /* fsync the folder that a path is in, so that its name there is on disk. */
 int fs_sync_folder_of(const char *path, struct err *e);
 int fs_mkdirs(const char *path, mode_t mode, struct err *e); /* like mkdir -p */

@@ -160,6 +160,9 @@ int rundir_adopt(const char *state, uint64_t number, struct rundir **ret, struct
         int r = fs_lock(lock, false, &d->lock_fd, e);
         if (r != 0)
                 return r == FS_E_LOCKED ? RUNDIR_E_ALIVE : r;
+        r = fs_remove_temporary(d->path, e);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(d);
         return 0;
 }

@@ -25,7 +25,8 @@ struct rundir;
 int rundir_new(const char *state, struct rundir **ret, struct err *e);
 struct rundir *rundir_free(struct rundir *d); /* releases the lock; always NULL */
 CLEANUP_DEFINE(struct rundir, rundir_free)
-/* A run whose process is gone. RUNDIR_E_MISSING; RUNDIR_E_ALIVE: somebody holds its lock. */
+/* A run whose process is gone; what it left half written is removed. RUNDIR_E_MISSING; RUNDIR_E_ALIVE: somebody holds
+ * its lock. */
 #define RUNDIR_E_ALIVE 2
 int rundir_adopt(const char *state, uint64_t number, struct rundir **ret, struct err *e);
 /* Free it and remove its folder: the run never began. Always NULL. */

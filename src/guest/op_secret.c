@@ -10,13 +10,12 @@
 #include "guest/guest.h"
 #include "guest/ops.h"
 #include "guest/relay.h"
+#include "guest/scrub.h"
 #include "guest/secrets.h"
-#include "guest/slab.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define SCRUB_WAITS 250u /* for killed processes to be gone: 5 s, as at a shutdown */
@@ -42,21 +41,6 @@ static int write_all(const struct guest *g, const struct fields *header, struct 
         return r == 0 && (name || !n) ? err_set(e, ERR_USAGE, "expected fields name and data in pairs") : r;
 }
 
-/* In a process of its own: where the kernel's reserves are larger than the floor, it is killed for want of memory, and
- * then there was none left to zero. */
-static void fill_memory(void)
-{
-        pid_t pid = fork();
-        if (pid == 0) {
-                secrets_scrub();
-                _exit(0);
-        }
-        if (pid < 0)
-                child_fail("resources", "no process to zero the memory");
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-                ;
-}
-
 static __attribute__((noreturn)) void scrub_main(int sock)
 {
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -65,8 +49,7 @@ static __attribute__((noreturn)) void scrub_main(int sock)
                 _exit(127);
         for (unsigned i = 0; i < SCRUB_WAITS && cgroup_job_is_populated(); i++)
                 usleep(SCRUB_WAIT_US);
-        fill_memory();
-        slab_scrub();
+        scrub_memory();
         child_report_ok();
         _exit(0);
 }

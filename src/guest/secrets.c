@@ -5,7 +5,6 @@
 #include "base/fd.h"
 #include "base/num.h"
 #include "base/str.h"
-#include "guest/slab.h"
 #include "guest/users.h"
 
 #include <dirent.h>
@@ -14,16 +13,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 #define NEW_FILE ".new" /* no name of a secret begins with a dot */
-#define SCRUB_CHUNK ((size_t)16 << 20)
-#define SCRUB_FLOOR ((uint64_t)4 << 20) /* bytes that are left free: below, others would not get what they need */
 #define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
 
 int secrets_mount(const struct user *owner, int *ret, struct err *e)
@@ -100,36 +95,4 @@ int secrets_wipe(int folder, struct err *e)
                 if (entry->d_name[0] != '.')
                         r = wipe_file(folder, entry->d_name, e);
         return r;
-}
-
-/* ---- free memory ---- */
-
-static void set(const char *path, const char *text)
-{
-        AUTO(auto_close) int fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd >= 0)
-                (void)!write(fd, text, strlen(text));
-}
-
-static uint64_t free_memory(void)
-{
-        struct sysinfo info;
-        return sysinfo(&info) < 0 ? 0 : (uint64_t)info.freeram * info.mem_unit;
-}
-
-/* The kernel zeroes a page before a process gets it, and hands out the youngest first. What is written back and dropped
- * before is free as well. */
-void secrets_scrub(void)
-{
-        set("/proc/self/oom_score_adj", "1000");
-        sync();
-        set("/proc/sys/vm/drop_caches", "3");
-        slab_shrink();
-        set("/proc/sys/vm/compact_memory", "1");
-        for (uint64_t free = free_memory(); free > SCRUB_FLOOR; free = free_memory()) {
-                size_t chunk = (size_t)MIN(free - SCRUB_FLOOR, (uint64_t)SCRUB_CHUNK) & ~(size_t)4095;
-                if (!chunk || mmap(NULL, chunk, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1,
-                                   0) == MAP_FAILED)
-                        break;
-        }
 }

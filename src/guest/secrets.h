@@ -20,6 +20,3 @@ int secrets_show(const char *target, struct err *e);
 int secrets_write(int folder, const char *name, const void *value, size_t len, struct err *e);
 /* Zero and remove every file. A process that still has one open reads zeros. */
 int secrets_wipe(int folder, struct err *e);
-/* Zero what memory is free: processes that had a secret left it there. Takes the time that this takes, and all free
- * memory meanwhile; for a process of its own, which the kernel ends first where memory runs out. */
-void secrets_scrub(void);

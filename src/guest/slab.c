@@ -2,6 +2,8 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/num.h"
+#include "guest/processors.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,6 +15,7 @@
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,7 +24,8 @@
 #define KEY_HEAD 24u     /* struct user_key_payload before its data */
 #define MESSAGE_HEAD 48u /* struct msg_msg before its text; one piece has at most a page */
 #define LARGEST_MESSAGE 4096u
-#define MAX_PIECES 20000u /* of a cache: a bound, never reached */
+#define DATAGRAM_TAIL 320u /* struct skb_shared_info behind its text */
+#define MAX_PIECES 20000u  /* of a cache: a bound, never reached */
 #define BATCH 16u
 #define GROWTHS 3u
 #define MAX_NAME 32u
@@ -29,7 +33,6 @@
 #define GC_WAIT_US 20000u
 
 static const unsigned sizes[] = {32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, LARGEST};
-#define N_SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
 /* Zero bytes as a message of SysV has them, the largest. */
 static struct {
@@ -82,9 +85,14 @@ static int queue = -1;
 
 static int take_message(unsigned size)
 {
-        return queue < 0 || size < MESSAGE_HEAD || size > LARGEST_MESSAGE
-                       ? -1
-                       : msgsnd(queue, &zeros, size - MESSAGE_HEAD, IPC_NOWAIT);
+        return queue < 0 || size < MESSAGE_HEAD ? -1 : msgsnd(queue, &zeros, size - MESSAGE_HEAD, IPC_NOWAIT);
+}
+
+static int datagrams[2] = {-1, -1};
+
+static int take_datagram(unsigned size)
+{
+        return send(datagrams[0], zeros.text, size - DATAGRAM_TAIL, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
 static unsigned keys_of_root(void)
@@ -132,24 +140,38 @@ static void cache_name(const char *kind, unsigned size, char ret[MAX_NAME])
         snprintf(ret, MAX_NAME, "%s-%u%s", kind, kib ? size / 1024 : size, kib ? "k" : "");
 }
 
-/* By each processor, for each has a slab of its own. */
 static void take_everything(void)
 {
         char cache[MAX_NAME];
-        long n = sysconf(_SC_NPROCESSORS_ONLN);
-        for (long cpu = 0; cpu < n; cpu++) {
-                cpu_set_t one;
-                CPU_ZERO(&one);
-                CPU_SET((size_t)cpu, &one);
-                if (sched_setaffinity(0, sizeof(one), &one) < 0)
-                        continue;
-                for (size_t i = 0; i < N_SIZES; i++) {
-                        cache_name("kmalloc", sizes[i], cache);
-                        take_all(cache, sizes[i], take_key);
-                        cache_name("kmalloc-cg", sizes[i], cache);
-                        take_all(cache, sizes[i], take_message);
-                }
+        for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+                cache_name("kmalloc", sizes[i], cache);
+                take_all(cache, sizes[i], take_key);
+                cache_name("kmalloc-cg", sizes[i], cache);
+                take_all(cache, sizes[i], sizes[i] > LARGEST_MESSAGE ? take_datagram : take_message);
         }
+}
+
+/* In namespaces of their own, whose limits are nobody else's. */
+static void open_queues(void)
+{
+        static const int room = 256 << 20;
+        if (unshare(CLONE_NEWIPC) == 0) {
+                write_text("/proc/sys/kernel/msgmnb", "268435456");
+                queue = msgget(IPC_PRIVATE, 0600);
+        }
+        if (unshare(CLONE_NEWNET) == 0) {
+                write_text("/proc/sys/net/unix/max_dgram_qlen", "1000000");
+                if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, datagrams) == 0)
+                        setsockopt(datagrams[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
+        }
+}
+
+static void close_queues(void)
+{
+        if (queue >= 0)
+                msgctl(queue, IPC_RMID, NULL);
+        for (size_t i = 0; i < ARRAY_SIZE(datagrams); i++)
+                datagrams[i] = fd_close(datagrams[i]);
 }
 
 void slab_scrub(void)
@@ -157,12 +179,8 @@ void slab_scrub(void)
         slab_shrink();
         syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
         unsigned keys = keys_of_root();
-        if (unshare(CLONE_NEWIPC) == 0) {
-                write_text("/proc/sys/kernel/msgmnb", "268435456");
-                queue = msgget(IPC_PRIVATE, 0600);
-        }
-        take_everything();
-        if (queue >= 0)
-                msgctl(queue, IPC_RMID, NULL);
+        open_queues();
+        processors_each(take_everything); /* each has a slab of its own */
+        close_queues();
         give_keys_back(keys);
 }

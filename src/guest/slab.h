@@ -4,7 +4,7 @@
 
 /* Slabs without a piece in use become free pages, and no processor keeps any for itself. */
 void slab_shrink(void);
-/* Zero the pieces that are free, as far as the kernel lets itself be made to: each is taken once, as a key or a message
- * of zero bytes, and given back. Once free pages are zero, for new slabs are made of those. By a process that ends
+/* Zero the pieces that are free, as far as the kernel lets itself be made to: each is taken once, as a key, a message
+ * or a datagram of zero bytes, and given back. Once free pages are zero, for new slabs are made of those. By a process that ends
  * afterwards. */
 void slab_scrub(void);

@@ -28,14 +28,18 @@ size_t ring_space(const struct ring *r)
         return r->max - r->len;
 }
 
-/* Copy len bytes from the front without taking them. */
-static void ring_peek(const struct ring *r, uint8_t *ret, size_t len)
+/* Move len bytes from the front to ret; zeros stay behind, for a ring lives as long as its stream. */
+static void move_front(struct ring *r, uint8_t *ret, size_t len)
 {
         size_t first = MIN(len, r->cap - r->head);
-        if (first)
+        if (first) {
                 memcpy(ret, r->mem + r->head, first);
-        if (len > first)
+                secret_wipe(r->mem + r->head, first);
+        }
+        if (len > first) {
                 memcpy(ret + first, r->mem, len - first);
+                secret_wipe(r->mem, len - first);
+        }
 }
 
 static int ring_grow(struct ring *r, size_t need, struct err *e)
@@ -48,8 +52,9 @@ static int ring_grow(struct ring *r, size_t need, struct err *e)
         if (!mem)
                 return err_nomem(e);
         size_t len = r->len;
-        ring_peek(r, mem, len);
-        ring_wipe(r);
+        move_front(r, mem, len);
+        free(r->mem);
+        r->head = 0;
         r->mem = mem;
         r->cap = cap;
         r->len = len;
@@ -80,7 +85,7 @@ int ring_put(struct ring *r, const void *data, size_t len, struct err *e)
 void ring_take(struct ring *r, void *ret, size_t len)
 {
         assert(len <= r->len);
-        ring_peek(r, ret, len);
+        move_front(r, ret, len);
         r->head += len;
         if (r->head >= r->cap)
                 r->head -= r->cap;

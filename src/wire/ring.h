@@ -20,5 +20,5 @@ void ring_wipe(struct ring *r); /* zeroes and frees; the limit stays */
 size_t ring_space(const struct ring *r);
 /* Append all of len bytes, which must fit ring_space(). Fails for no memory only. */
 int ring_put(struct ring *r, const void *data, size_t len, struct err *e);
-/* Move exactly len bytes (at most ring.len) from the front to ret. */
+/* Move exactly len bytes (at most ring.len) from the front to ret; where they were, zeros are. */
 void ring_take(struct ring *r, void *ret, size_t len);

@@ -97,7 +97,11 @@ def test_a_killed_command_has_its_record_from_the_next_one(cli, repo):
     live.end()
     runs.wait_until(lambda: not runs.descendants(), "the end of what a killed command started")
     assert not log_of(cli).exists()
+    half = cli.state / "runs/1/run.json.new-aB3xYz"  # as a kill in the moment of writing leaves it
+    half.write_text("{")
+    devdep.give(half)
     assert cli("records", "list").status == 0
+    assert not half.exists()
     written = record(cli, "1")
     assert (written["conclusion"], written["code"], written["jobs"][0]["conclusion"]) == ("interrupted", 302, "interrupted")
     # Once: whoever comes later finds it.

@@ -168,9 +168,14 @@ def living(seen):
     return found
 
 
+def waits_for_next(path):
+    """A file that a killed command was about to put in the place of another in its run's folder: the next command that makes the run's record removes it."""
+    return re.fullmatch(r"[^/]+\.new-\w{6}", path.name) and path.parent.parent.name == "runs" and not (path.parent / "record").exists()
+
+
 def files_of(state):
     """What may not stay in a state folder, and templates that are not whole."""
-    found = [str(p) for p in state.rglob("*") if not p.is_dir() and not KEPT.fullmatch(str(p.relative_to(state)))]
+    found = [str(p) for p in state.rglob("*") if not p.is_dir() and not KEPT.fullmatch(str(p.relative_to(state))) and not waits_for_next(p)]
     found += [str(p) for p in state.glob("slots/*/*") if p.is_dir()]
     found += [f"{p}: no run.json" for p in state.glob("runs/[0-9]*") if not (p / "run.json").exists()]
     found += [f"{p}: not whole" for p in state.glob("templates/*") if p.is_dir() and (p / "manifest.json").exists() and

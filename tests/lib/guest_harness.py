@@ -36,12 +36,14 @@ def run(*argv, **kwargs):
 
 
 def made(path, make):
-    """The path, made once: make(temporary) is called when it is missing."""
-    if not os.path.exists(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        temporary = f"{path}.{os.getpid()}"
-        make(temporary)
-        os.rename(temporary, path)
+    """The path, made once, also where two want it at a time: make(temporary) is called when it is missing."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(f"{path}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(path):
+            temporary = f"{path}.{os.getpid()}"
+            make(temporary)
+            os.rename(temporary, path)
     return path
 
 

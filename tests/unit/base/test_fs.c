@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/fs.h"
+#include "base/num.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -62,6 +63,28 @@ static void failed_write_leaves_nothing_behind(void **state)
         assert_int_equal(fs_list(".", collect, &names, NULL), 0);
         for (size_t i = 0; i < names.n; i++)
                 assert_false(str_starts(names.v[i], "taken."));
+}
+
+static void what_a_killed_writer_left_is_removed_and_nothing_else(void **state)
+{
+        (void)state;
+        static const char *const files[] = {
+                ".new-abc123", "a", "a.new-", "a.new-abc12", "a.new-abc123", "a.new-abc1234", "b.spec.json.new-Zz09aB"};
+        assert_int_equal(fs_remove_temporary("nowhere", NULL), FS_E_MISSING);
+        assert_int_equal(fs_mkdirs("killed", 0755, NULL), 0);
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+                AUTO(auto_free) char *path = fs_join("killed", files[i]);
+                int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+                assert_true(fd >= 0);
+                close(fd);
+        }
+        assert_int_equal(fs_remove_temporary("killed", NULL), 0);
+        AUTO(strv_done) struct strv names = STRV_INIT;
+        assert_int_equal(fs_list("killed", collect, &names, NULL), 0);
+        static const char *const left[] = {".new-abc123", "a", "a.new-", "a.new-abc12", "a.new-abc1234"};
+        assert_int_equal(names.n, ARRAY_SIZE(left));
+        for (size_t i = 0; i < names.n; i++)
+                assert_string_equal(names.v[i], left[i]);
 }
 
 static void only_regular_files_are_read(void **state)
@@ -213,6 +236,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(files_are_replaced_as_a_whole),
                 cmocka_unit_test(failed_write_leaves_nothing_behind),
+                cmocka_unit_test(what_a_killed_writer_left_is_removed_and_nothing_else),
                 cmocka_unit_test(only_regular_files_are_read),
                 cmocka_unit_test(folders_are_made_with_their_parents),
                 cmocka_unit_test(trees_are_removed_without_following_links),
