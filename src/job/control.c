@@ -449,7 +449,7 @@ static int take_request(struct client *c, size_t line, struct err *e)
 static int take_bytes(struct client *c, struct err *e)
 {
         if (!c->asked) {
-                const uint8_t *nl = memchr(c->in.data, '\n', c->in.len);
+                const uint8_t *nl = c->in.len ? memchr(c->in.data, '\n', c->in.len) : NULL;
                 if (nl)
                         return take_request(c, (size_t)(nl - c->in.data), e);
                 if (c->in.len >= CONTROL_MAX_REQUEST || c->input_ended) {

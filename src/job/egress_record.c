@@ -236,7 +236,8 @@ static int add_cell(struct egress *g, struct buf *ret, const char *text, const c
         int r = masks_text(g->job->config.masks, text, strlen(text), &masked, e);
 
         /* The mask itself is of asterisks. */
-        bool is_masked = r == 0 && (masked.len != strlen(text) || memcmp(masked.data, text, masked.len) != 0);
+        bool is_masked =
+                r == 0 && (masked.len != strlen(text) || (masked.len && memcmp(masked.data, text, masked.len) != 0));
         for (size_t i = 0; r == 0 && i < masked.len; i++)
                 if (strchr(special, masked.data[i]) && !(is_masked && masked.data[i] == '*'))
                         masked.data[i] = '?';

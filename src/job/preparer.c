@@ -24,10 +24,10 @@ static const char *const doings[] = {
 /* What runs once in a guest before it is parked: what a step does first, its output included. */
 static const struct {
         const char *program;
-        const char *args[6]; /* NULL-terminated */
+        const char *const *args; /* NULL-terminated */
 } warmers[] = {
-        {"sh", {"-c", "echo"}},
-        {"bash", {"--noprofile", "--norc", "-eo", "pipefail", "-c", "echo"}},
+        {"sh", (const char *const[]){"-c", "echo", NULL}},
+        {"bash", (const char *const[]){"--noprofile", "--norc", "-eo", "pipefail", "-c", "echo", NULL}},
 };
 
 static const struct seed_wish wish = {.hostname = PREPARER_HOSTNAME, .rootfs = "overlay"};

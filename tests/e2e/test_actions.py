@@ -9,6 +9,8 @@ import pytest
 
 from fake_guest import TIMEOUT, FakeGuest, Job, fields, spec
 
+pytestmark = pytest.mark.sanitized
+
 
 @pytest.fixture
 def folder():

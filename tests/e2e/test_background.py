@@ -8,6 +8,8 @@ import pytest
 from fake_guest import Job, spec
 from test_actions import composite, log_until, node_action, outcomes, place, reason, rows, run
 
+pytestmark = pytest.mark.sanitized
+
 
 @pytest.fixture
 def folder():

@@ -9,6 +9,8 @@ import pytest
 from fake_guest import EXIT, STDOUT, FakeGuest, Job, fields, spec
 from test_actions import composite, node_action, outcomes, place, reason, run
 
+pytestmark = pytest.mark.sanitized
+
 
 @pytest.fixture
 def folder():

@@ -6,6 +6,8 @@ import pytest
 
 from fake_guest import Job, spec
 
+pytestmark = pytest.mark.sanitized
+
 
 @pytest.fixture
 def folder():

@@ -7,7 +7,7 @@ from devdep import Repo
 from fake_guest import FakeGuest, Job, spec
 from source_session import PROGRAM, Direct
 
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-source is not built")
+pytestmark = [pytest.mark.sanitized, pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-source is not built")]
 
 GREET = """name: Greet
 inputs: {who: {default: nobody}}

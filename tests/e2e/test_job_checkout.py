@@ -7,7 +7,7 @@ import pytest
 from fake_guest import FakeGuest, Job, fields, spec
 from source_session import PROGRAM, Direct, git
 
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-source is not built")
+pytestmark = [pytest.mark.sanitized, pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-source is not built")]
 
 
 @pytest.fixture

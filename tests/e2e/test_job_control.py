@@ -15,6 +15,8 @@ import pytest
 from fake_guest import (EXIT, INITIAL_WINDOW, RESIZE, STDIN, STDOUT, TIMEOUT, WINDOW, FakeGuest, Job, fields, frame, parse_fields, recv_exact,
                         spec)
 
+pytestmark = pytest.mark.sanitized
+
 
 @pytest.fixture
 def folder():

@@ -11,6 +11,8 @@ import brokers
 import runs
 from fake_guest import ACK, DATA, FIN, SYN, WINDOW, FakeGuest, Job, Stream, fields, frame, parse_fields, spec
 
+pytestmark = pytest.mark.sanitized
+
 POLICY = {"profile": "brokered", "on_violation": "warn", "allow": ["good.test"]}
 
 

@@ -9,6 +9,8 @@ import pytest
 import vm_stage
 from fake_guest import BUILD, USER, FakeGuest, FakeVmm, Job, recv_exact, spec
 
+pytestmark = pytest.mark.sanitized
+
 ROOT = os.geteuid() == 0
 
 
@@ -75,6 +77,7 @@ def test_its_network_is_empty(process):
     assert read(process, "net/route").splitlines()[1:] == []
 
 
+@pytest.mark.as_used
 def test_it_sees_no_file(process):
     assert os.readlink(f"/proc/{process}/ns/mnt") != os.readlink("/proc/self/ns/mnt")
     if ROOT:
@@ -115,6 +118,7 @@ def test_root_must_give_it_a_user():
     assert r.returncode == 2 and "--uid" in r.stderr
 
 
+@pytest.mark.as_used
 def test_it_confines_itself_before_the_first_byte_of_the_guest():
     """The order of system calls: the filter is loaded before the channel is read."""
     if subprocess.run(["which", "strace"], capture_output=True).returncode:

@@ -10,6 +10,8 @@ import pytest
 from fake_guest import FakeGuest, Job, spec
 from fake_secrets import FakeSecrets, is_mapped
 
+pytestmark = pytest.mark.sanitized
+
 
 class Scene:
     def __init__(self, folder, *steps, guest=FakeGuest, sealed=True, wrap=(), **more):

@@ -10,6 +10,8 @@ import pytest
 
 from fake_guest import TIMEOUT, FakeGuest, Job, spec
 
+pytestmark = pytest.mark.sanitized
+
 BASE = "/usr/bin:/bin"
 OURS = f"{sys.version_info.major}.{sys.version_info.minor}"
 

@@ -14,7 +14,7 @@ import pytest
 from fake_guest import EXIT, STDOUT, FakeGuest, Job, fields, spec
 from store_session import PROGRAM, shelves  # noqa: F401
 
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-store is not built")
+pytestmark = [pytest.mark.sanitized, pytest.mark.skipif(not PROGRAM.exists(), reason="devdep-store is not built")]
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import vm_stage
 from fake_guest import ACK, BUILD, DATA, EXIT, FIN, PING, SYN, USER, WINDOW, FakeGuest, FakeVmm, fields, frame, ready_record, recv_exact
 from test_job_process import assert_confined_first
 
+pytestmark = pytest.mark.sanitized
+
 DONE, USAGE, BOOT, LOST, PROTOCOL = 0, 2, 45, 46, 47
 
 
@@ -309,6 +311,7 @@ def test_missing_and_wrong_descriptors_are_said(folder):
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+@pytest.mark.as_used
 def test_it_confines_itself_before_it_reads_a_byte(folder):
     trace = folder / "trace"
     with vm_stage.Prepare(folder, "--template", Booted,

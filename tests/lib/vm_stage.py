@@ -31,7 +31,6 @@ def spawn(name, arguments, uid, descriptors, folder, wrap=()):
                 pass
 
     env = {k: v for k, v in os.environ.items() if k in ("ASAN_OPTIONS", "UBSAN_OPTIONS")}
-    env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
     process = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=error,
                                preexec_fn=place, pass_fds=tuple(copies))
     error.close()
