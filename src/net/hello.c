@@ -11,7 +11,7 @@
 #define RECORD_ALERT 21
 #define RECORD_HANDSHAKE 22
 #define RECORD_APPLICATION_DATA 23
-#define RECORD_HEARTBEAT 24 /* servers pass over one that comes within a handshake (RFC 6520) */
+#define RECORD_HEARTBEAT 24 /* a server should pass over one within a handshake (RFC 6520, 3) */
 #define HANDSHAKE_HEADER 4u
 #define HANDSHAKE_CLIENT_HELLO 1
 #define HANDSHAKE_SERVER_HELLO 2

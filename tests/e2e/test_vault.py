@@ -12,7 +12,7 @@ from vault_replay import Exchange, Replay
 from vault_scene import FOREVER, TOKEN, Scene, signed_in
 from world import SERVERS, Authority, World
 
-pytestmark = pytest.mark.skipif(worlds.missing() is not None, reason=str(worlds.missing()))
+pytestmark = [pytest.mark.sanitized, pytest.mark.skipif(worlds.missing() is not None, reason=str(worlds.missing()))]
 ADDRESS = "https://vault.test:8200"
 JWT = Exchange("37-jwt-login-ok").body.split('"jwt":"')[1].split('"')[0]
 RECORDED = {"jwt": JWT, "jwt-token": "s.GdPH8wRzgtiA3XSxgcXTfaj6", "approle-token": "s.yDpZkEaxRTJn78YJioRLTmO1",
@@ -253,6 +253,7 @@ def test_a_redirect_is_not_followed(scene, status):
             assert not vault.asked(path="/v1/elsewhere")
 
 
+@pytest.mark.as_used
 @pytest.mark.parametrize("headers", [{}, {"Content-Length": str(1 << 40)}, {"Connection": "close"}])
 def test_a_huge_answer_is_cut_off_and_memory_stays_bounded(scene, headers):
     with scene.replay() as vault:

@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 
+import sanitizer
 import yamux
 from fake_guest import BUILD
 from fake_secrets import F_ADD_SEALS, FUTURE_WRITE, GROW, SEAL, SHRINK
@@ -125,4 +126,5 @@ class Service:
         """The exit status after devdep-job went away, and what it said."""
         self.sock.close()
         err = self.process.communicate(timeout=TIMEOUT)[1]
+        sanitizer.assert_silent(err)
         return self.process.returncode, err
