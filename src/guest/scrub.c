@@ -60,7 +60,8 @@ static uint64_t free_memory(void)
 
 /* Each processor keeps lists of pages that were freed on it, apart by size and by what they were for; those of the
  * kernel's memory no process is given. Lists that are full go back to the others when a larger piece of memory is freed
- * (mm/page_alloc.c, nr_pcp_high), and larger pieces are what a Unix socket takes for long messages. */
+ * (mm/page_alloc.c, nr_pcp_high), and larger pieces are what a Unix socket takes for long messages. The kernel itself
+ * empties them when memory runs out, but not each time: without this, 36 pages were left in 1 of 11 tries. */
 static void give_lists_back(void)
 {
         static const char zeros[64 << 10];

@@ -897,3 +897,50 @@ def test_nothing_of_a_secret_is_left_in_the_machines_memory_after_its_wipe(memor
         assert answer["status"] == b"ok", answer
         assert places_of(g.process.pid, value) == []
         assert ok(g.sh("ls -A /run/secrets; echo well")) == "well\n"
+
+
+# Spans of free pages, as the kernel of the guest knows them: bit 10 of /proc/kpageflags (Documentation/admin-guide/mm/pagemap.rst).
+FREE_PAGES = """
+import struct
+begin, page = None, 0
+with open("/proc/kpageflags", "rb", 0) as flags:
+    while words := flags.read(1 << 16):
+        for (word,) in struct.iter_unpack("Q", words):
+            free = word >> 10 & 1
+            if free and begin is None:
+                begin = page
+            elif not free and begin is not None:
+                print(begin, page)
+                begin = None
+            page += 1
+"""
+PAGE = 4096
+
+
+def used_of_free_pages(g):
+    """How many free pages of the guest are not zero, and how many there are. The longest mapping of QEMU is the guest's memory."""
+    spans = [[int(x) for x in line.split()] for line in ok(g.exec("/usr/bin/sudo", "/usr/bin/python3", "-c", FREE_PAGES)).splitlines()]
+    with open(f"/proc/{g.process.pid}/maps") as maps:
+        start, end = max(([int(x, 16) for x in line.split()[0].split("-")] for line in maps), key=lambda m: m[1] - m[0])
+    used = 0
+    with open(f"/proc/{g.process.pid}/mem", "rb", 0) as memory:
+        for begin, after in spans:
+            assert after * PAGE <= end - start
+            memory.seek(start + begin * PAGE)
+            pages = memory.read((after - begin) * PAGE)
+            if pages.strip(b"\0"):
+                used += sum(any(pages[at:at + PAGE]) for at in range(0, len(pages), PAGE))
+    return used, sum(after - begin for begin, after in spans)
+
+
+def test_free_memory_is_zero_after_the_wipe():
+    """All but what ran since has given back: processes that look for it, and their files."""
+    if os.geteuid() != 0:
+        pytest.skip("the memory of QEMU is read by root")
+    with Guest(memory=2048) as g:
+        g.boot()
+        ok(g.exec("/usr/bin/python3", "-c", PIPES, env={"T": "x" * 40}))
+        assert used_of_free_pages(g)[0] > 1000
+        assert g.call("secret", wipe=1)["status"] == b"ok"
+        used, free = used_of_free_pages(g)
+        assert used < 256 and free > (1 << 30) // PAGE, (used, free)
