@@ -45,7 +45,8 @@ fuzz: setup-check
 mutants: setup-check
 	@tools/mutants
 
-# What takes long: the abuse suite at its full size, this repository's own workflow, a Rust project, and the unit tests again and again under the sanitizers.
+# What takes long: the abuse suite at its full size, this repository's own workflow, a Rust project, the unit tests again and again under the sanitizers,
+# and what `make differential` does. About two hours where processors are emulated; `tools/soak PART` does one part.
 soak: setup-check
 	@tools/soak
 
