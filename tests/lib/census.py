@@ -14,7 +14,7 @@ import runs
 UID_BASE, UID_BLOCK, UID_BLOCKS = 1879500000, 512 * 8, 65000  # src/vm/slot.h
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
 # Every file that may stay in a state folder: ARCHITECTURE.md, "Where things are kept".
-KEPT = re.compile(r"cache/probe-[0-9a-f]+\.json|(runs|slots|templates|images)/\.?lock|slots/\d+/lock|images/.*|keys/.*"
+KEPT = re.compile(r"cache/probe-[0-9a-f]+\.json|(runs|slots|templates|images)/\.?lock|slots/\d+/lock|images/.*|keys/.*|runs/last"
                   r"|runs/\d+/(run\.json|lock|record|[^/]+\.journal|[^/]+\.spec\.json)|pool/lock|store/(artifacts|caches)/.*|records/(lock|log)|templates/[0-9a-f]+/(memory|state|manifest\.json|lock)")
 
 
