@@ -65,8 +65,8 @@ class Gate:
         sock.recv(64)
         self.here.set()
         self.opened.wait(600)
+        self.here.clear()  # at first: whoever was killed meanwhile does not listen
         sock.sendall(b"%d\n" % self.status)
-        self.here.clear()
 
     def open(self, status):
         self.status = status
