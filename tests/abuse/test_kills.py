@@ -98,10 +98,14 @@ class Cycle:
         new = self.scene.new_run()
         return census.text_of(new / "hostile.journal") if new else ""
 
+    def said(self):
+        """What the command wrote: its errors, and the last of its events."""
+        return "\n".join(census.text_of(self.repo.path.parent / name)[-2000:] for name in ("err", "out"))
+
     def wait_for(self, condition, what, seconds=240):
         deadline = time.monotonic() + seconds
         while not (found := condition()):
-            assert time.monotonic() < deadline and self.process.poll() is None, f"the run never came to {what}:\n{self.journal()[-2000:]}"
+            assert time.monotonic() < deadline and self.process.poll() is None, f"the run never came to {what}:\n{self.said()}\n{self.journal()[-2000:]}"
             time.sleep(0.01)
         return found
 
