@@ -78,17 +78,18 @@ static int recover_one(uint64_t number, void *user, struct err *e)
         AUTO(rundir_freep) struct rundir *d = NULL;
         struct rundir_entry x = {0};
         struct err why = ERR_INIT;
-        int r = rundir_adopt(state, number, &d, e);
+        int r = rundir_adopt(state, number, &d, &why);
 
-        if (r == RUNDIR_E_ALIVE || r == RUNDIR_E_MISSING)
-                return 0;
+        (void)e;
         if (r == 0)
-                r = rundir_get(state, number, &x, e);
+                r = rundir_get(state, number, &x, &why);
         /* Without run.json nothing of it began. */
-        if (r == 0 && x.record && recover(state, d, x.record, &why) < 0)
+        if (r == 0 && x.record)
+                r = recover(state, d, x.record, &why);
+        if (r < 0)
                 log_warning("run %llu has no record: %s", (unsigned long long)number, why.msg);
         rundir_entry_done(&x);
-        return r < 0 ? r : 0;
+        return 0;
 }
 
 int records_recover(const char *state, struct err *e)

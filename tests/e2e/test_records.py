@@ -110,6 +110,17 @@ def test_a_killed_command_has_its_record_from_the_next_one(cli, repo):
     assert "interrupted" in cli("runs").out
 
 
+@pytest.mark.user
+def test_a_run_that_cannot_be_recorded_is_said_and_stops_nothing(cli):
+    folder = cli.state / "runs/1"
+    (folder / "run.json.new-aB3xYz").mkdir(parents=True)  # what no writer leaves, and cannot be removed as a file
+    (folder / "lock").touch()
+    (folder / "run.json").write_text("{}")
+    devdep.give(cli.state)
+    listed = cli("records", "list")
+    assert listed.status == 0 and "run 1 has no record: " in listed.err, listed
+
+
 def skipped(cli, repo):
     """A run without a guest."""
     repo.workflow(workflow("echo", **{"if": False}))
